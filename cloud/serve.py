@@ -1,0 +1,217 @@
+"""`mien-cloud serve`: broker, ingest, worker and web in one process, started and stopped in order.
+
+Everything shares one event loop; the store and the models work in a thread each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiomqtt
+from ulid import ULID
+
+from cloud.api import create_app
+from cloud.arrivals import Arrival
+from cloud.broker import CLOUD_USER, HOST, EmbeddedBroker
+from cloud.counters import Counters
+from cloud.errors import ServeError
+from cloud.gate import IngestGate
+from cloud.heartbeat import Heartbeat
+from cloud.ingest import Ingest
+from cloud.link import (
+    INGEST_FILTERS,
+    INGEST_ID,
+    STATE_FILTERS,
+    AckingClient,
+    BrokerAddress,
+    feed_ingest,
+    keep_connected,
+    parse_address,
+    probe,
+)
+from cloud.live import Live
+from cloud.store import Database, known_sites
+from cloud.web import listening_socket, url_of, web
+
+if TYPE_CHECKING:
+    from cloud.inference import FullModels
+    from cloud.workplace import Workplace
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE_S = 3.0
+"""Seconds that requests in hand have to be answered when the service stops."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `mien-cloud serve` was asked for; see its --help."""
+
+    data: Path
+    models: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    broker: str | None = None
+    broker_port: int = 0
+    worker: bool = True
+    threads: int = 1
+    ready_file: Path | None = None
+
+
+async def serve(options: Options) -> None:
+    """Run until SIGTERM or SIGINT. Raises MienError if the service cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(options) as service:
+        if options.ready_file is not None:
+            service.write_ready_file(options.ready_file)
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, *service.vital}, return_when=asyncio.FIRST_COMPLETED)
+        for task in service.vital:
+            if task.done():
+                task.result()  # a part that ended by itself has failed: better to end loudly than to live on in part
+        log.info("stopping")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    web_url: str
+    broker: BrokerAddress
+    vital: frozenset[asyncio.Task[None]]
+    """Run for as long as the service does."""
+
+    def write_ready_file(self, path: Path) -> None:
+        """Write where the service is, in one step: whoever sees the file sees all of it. Raises ServeError."""
+        facts = {"web": self.web_url, "broker": str(self.broker), "pid": os.getpid()}
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            partial.write_text(json.dumps(facts) + "\n")
+            partial.replace(path)
+        except OSError as error:
+            raise ServeError(
+                f"{path} cannot be written: {error.strerror}", fix="Choose another --ready-file."
+            ) from error
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Service]:
+    """Start everything, yield, stop everything in the reverse order. Raises MienError if a part cannot start."""
+    # What can be wrong is tried first, before anything is started that would have to be stopped again.
+    address = None if options.broker is None else await probe(parse_address(options.broker))
+    models = _load_models(options)
+    async with AsyncExitStack() as stack:
+        web_socket = stack.enter_context(listening_socket(options.host, options.port))
+        database = stack.enter_context(contextlib.closing(Database(options.data)))
+        counters = Counters()
+        live = Live()
+        vital: set[asyncio.Task[None]] = set()
+        heartbeat = Heartbeat(known_sites(database.engine))
+        workplace: Workplace | None = None
+
+        def on_stored(arrival: Arrival) -> None:
+            live.publish(arrival)
+            heartbeat.notice(arrival)
+
+        ingest = Ingest(database.engine, counters, on_stored=on_stored)
+        await stack.enter_async_context(_ingesting(ingest, vital))
+        own = await stack.enter_async_context(_broker(options, address, ingest, counters))
+        filters = STATE_FILTERS if address is None else INGEST_FILTERS
+        await stack.enter_async_context(_listening_to_broker(own, ingest, filters, vital))
+        if models is not None:
+            from cloud.workplace import Workplace
+
+            workplace = Workplace(own, models, counters, ingest, heartbeat=heartbeat, session=database.starts)
+            await stack.enter_async_context(workplace.open(STOP_GRACE_S, vital))
+
+        def checks() -> dict[str, bool]:
+            return {"store": ingest.healthy, "worker": workplace is None or workplace.connected}
+
+        app = create_app(database.engine, live, counters, checks, broker=str(own))
+        await stack.enter_async_context(web(app, web_socket, live, vital))
+        yield Service(url_of(web_socket), replace(own, username=None, password=None), frozenset(vital))
+
+
+def _load_models(options: Options) -> FullModels | None:
+    if not options.worker:
+        return None
+    from cloud.inference import FullModels  # late: who only stores and shows need not load the models' runtime
+
+    return FullModels(options.models, threads=options.threads)
+
+
+@asynccontextmanager
+async def _ingesting(ingest: Ingest, vital: set[asyncio.Task[None]]) -> AsyncIterator[None]:
+    task = asyncio.create_task(ingest.run())
+    vital.add(task)
+    try:
+        yield
+    finally:
+        ingest.stop()
+        # Bounded: a store that cannot be written is retried for ever, and nothing unstored was acknowledged.
+        await asyncio.wait({task}, timeout=STOP_GRACE_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        ingest.close()
+
+
+@asynccontextmanager
+async def _broker(
+    options: Options, address: BrokerAddress | None, ingest: Ingest, counters: Counters
+) -> AsyncIterator[BrokerAddress]:
+    """Yield the address at which the service's own clients connect: the given broker, or an embedded one."""
+    if address is not None:
+        yield address
+        return
+    broker = EmbeddedBroker(IngestGate(ingest, counters))
+    await broker.start(options.broker_port)
+    try:
+        yield BrokerAddress(HOST, broker.port, CLOUD_USER, broker.secret, aiomqtt.ProtocolVersion.V311)
+    finally:
+        await broker.stop()
+
+
+@asynccontextmanager
+async def _listening_to_broker(
+    address: BrokerAddress, ingest: Ingest, filters: tuple[str, ...], vital: set[asyncio.Task[None]]
+) -> AsyncIterator[None]:
+    """Feed ingest from the broker, as a client whose session outlives it where the broker is a real one."""
+    subscribed = asyncio.Event()
+    identifier = INGEST_ID if address.shares else f"{INGEST_ID}-{ULID()}"
+
+    def connect() -> AckingClient:
+        return AckingClient(address, identifier, keep_session=address.shares)
+
+    async def use(client: AckingClient) -> None:
+        await feed_ingest(client, ingest, filters, subscribed)
+
+    task = asyncio.create_task(keep_connected(connect, use, name="ingest"))
+    vital.add(task)
+    try:
+        await _either(task, subscribed)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _either(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    """Wait for the event, or raise what ended the task before."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()

@@ -1,0 +1,7 @@
+"""What the cloud remembers: SQLAlchemy tables, one writer, some queries. SQLite (WAL) now, PostgreSQL later."""
+
+from cloud.store.database import Database
+from cloud.store.queries import devices, known_sites, readings
+from cloud.store.writer import save
+
+__all__ = ["Database", "devices", "known_sites", "readings", "save"]

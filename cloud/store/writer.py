@@ -1,0 +1,120 @@
+"""Saving what arrived, a batch in one transaction, idempotent on (device, message id)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cloud.arrivals import Arrival
+from cloud.store.models import AggregateRow, Base, Device, EventRow, ReadingRow, VerdictRow
+from edge.protocol import Aggregate, Availability, Birth, Event, Health, Message, Reading, Verdict
+
+Row = dict[str, Any]
+Name = tuple[str, str]
+"""Site and device."""
+
+_TABLES: dict[type[msgspec.Struct], type[Base]] = {
+    Reading: ReadingRow,
+    Verdict: VerdictRow,
+    Aggregate: AggregateRow,
+    Event: EventRow,
+}
+
+
+def save(engine: Engine, arrivals: Sequence[Arrival]) -> list[bool]:
+    """Store a batch in one transaction; return for each arrival whether it was new.
+
+    A message whose id the device has sent before, and a second verdict on one reading, change nothing. States
+    (availability, birth, health) are always new. Raises SQLAlchemyError, and then nothing of the batch is stored.
+    """
+    with engine.begin() as connection:
+        keys = _device_keys(connection, arrivals)
+        fresh = _insert_messages(connection, arrivals, keys)
+        _update_devices(connection, arrivals, keys)
+    return fresh
+
+
+def _device_keys(connection: Connection, arrivals: Iterable[Arrival]) -> dict[Name, int]:
+    """Return the keys of the devices in a batch, making rows for those never heard of."""
+    names: dict[Name, float] = {}
+    for arrival in arrivals:
+        names.setdefault((arrival.site, arrival.device), arrival.received_at)
+    rows: list[Row] = [
+        {"site": site, "device": device, "first_seen": seen, "last_seen": seen}
+        for (site, device), seen in names.items()
+    ]
+    _insert(connection, Device.__table__, rows, returning=())
+    sites = {site for site, _ in names}
+    found = connection.execute(select(Device.key, Device.site, Device.device).where(Device.site.in_(sites)))
+    return {(row.site, row.device): row.key for row in found if (row.site, row.device) in names}
+
+
+def _insert_messages(connection: Connection, arrivals: Sequence[Arrival], keys: dict[Name, int]) -> list[bool]:
+    by_table: dict[type[Base], list[Row]] = defaultdict(list)
+    for arrival in arrivals:
+        table = _TABLES.get(type(arrival.message))
+        if table is not None:
+            by_table[table].append(_row(arrival, table, keys[arrival.site, arrival.device]))
+    inserted = {
+        (table, key, message_id)
+        for table, rows in by_table.items()
+        for key, message_id in _insert(connection, table.__table__, rows, returning=("device_key", "id"))
+    }
+    fresh = []
+    for arrival in arrivals:
+        table = _TABLES.get(type(arrival.message))
+        if table is None:
+            fresh.append(True)
+            continue
+        assert isinstance(arrival.message, Message)
+        identity = (table, keys[arrival.site, arrival.device], arrival.message.id)
+        fresh.append(identity in inserted)
+        inserted.discard(identity)  # The same message twice in one batch is new once.
+    return fresh
+
+
+def _row(arrival: Arrival, table: type[Base], key: int) -> Row:
+    """Return the columns of a message; what the message has no column for (its schema) is left out."""
+    fields = msgspec.to_builtins(arrival.message)
+    own = {"device_key": key, "received_at": arrival.received_at, "at": arrival.at}
+    return {name: value for name, value in fields.items() if name in table.__table__.columns} | own
+
+
+def _insert(
+    connection: Connection, table: Any, rows: list[Row], *, returning: tuple[str, ...]
+) -> list[tuple[Any, ...]]:
+    """Insert the rows that break no unique constraint; return the named columns of those that went in."""
+    assert isinstance(table, Table)
+    if not rows:
+        return []
+    # Both dialects have ON CONFLICT DO NOTHING, but SQLAlchemy has no common spelling of it.
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing()
+    if not returning:
+        connection.execute(statement, rows)
+        return []
+    result = connection.execute(statement.returning(*(table.c[name] for name in returning)), rows)
+    return [tuple(row) for row in result]
+
+
+def _update_devices(connection: Connection, arrivals: Iterable[Arrival], keys: dict[Name, int]) -> None:
+    """Write the devices' last states; later arrivals of a batch win."""
+    changes: dict[int, Row] = defaultdict(dict)
+    for arrival in arrivals:
+        change = changes[keys[arrival.site, arrival.device]]
+        message = arrival.message
+        if isinstance(message, Availability):
+            change |= {"availability": message.state, "availability_at": arrival.received_at}
+        elif isinstance(message, Birth | Health | Event):
+            change[type(message).__name__.lower()] = msgspec.to_builtins(message)
+        will = isinstance(message, Availability) and message.state == "lost"
+        if not (arrival.retained or will or isinstance(message, Verdict)):  # only what the device itself said just now
+            change["last_seen"] = arrival.received_at
+    for key, change in changes.items():
+        if change:
+            connection.execute(update(Device).where(Device.key == key).values(**change))

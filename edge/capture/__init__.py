@@ -1,0 +1,1 @@
+"""Cameras, microphones and media files: frames and sound with time stamps of one clock per source."""

@@ -1,0 +1,192 @@
+"""The life of `mien-edge run`: sources, pipeline, link and health, from start to a clean stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from edge.aggregate import Aggregator
+from edge.assemble import Models, face_stage, make_gate, speech_stage
+from edge.birth import birth_message, source_kinds
+from edge.capture.base import Frame, Sound
+from edge.clock import Clock
+from edge.header import Headers
+from edge.health import Timings, health_message
+from edge.pipeline import Outlet, Pipeline
+from edge.policy import Permissions, decide
+from edge.protocol import Birth, Command, Event, Reading, Reply, SourceState, Verdict
+from edge.settings import Config
+from edge.supervise import Opener, SourceWorker
+from edge.temporal import TemporalFilter
+from edge.windows import WindowCutter
+
+log = logging.getLogger(__name__)
+
+HEALTH_EVERY_S = 60.0
+IN_FLIGHT_S = 0.5
+"""A window is closed this long after its end: blocks of sound come that late."""
+SOUND_BLOCKS = 128
+STOP_S = 2.0
+
+
+class Daemon:
+    """One running device.
+
+    `cameras` and `microphones` open the configured sources, None where there is none. `on_reading` is
+    for those who look on, such as the terminal; it gets what the policy lets out.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        models: Models,
+        *,
+        outlet: Outlet,
+        headers: Headers,
+        clock: Clock,
+        camera: Opener | None,
+        microphone: Opener | None,
+        outbox_state: Callable[[], tuple[int, int, int]],
+        on_reading: Callable[[Reading], None] = lambda _: None,
+    ) -> None:
+        self._config, self._models = config, models
+        self._outlet, self._headers, self._clock = outlet, headers, clock
+        self._outbox_state, self._on_reading = outbox_state, on_reading
+        self._muted = threading.Event()
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._site = config.declared_site()
+        self._timings = Timings()
+        self._started_at = clock.monotonic()
+        self._asked: dict[str, float] = {}
+        self._gate = make_gate(models, config.gate)
+        self._pipeline = self._make_pipeline()
+        self._workers = [
+            SourceWorker(
+                name,
+                opener,
+                keep=keep,
+                allowed=lambda: self.permissions().open_devices,
+                on_change=self._source_changed,
+                clock=clock,
+                ready=self._ready,
+            )
+            for name, opener, keep in (("camera", camera, 1), ("microphone", microphone, SOUND_BLOCKS))
+            if opener is not None
+        ]
+
+    def permissions(self) -> Permissions:
+        """Return what may run and leave right now."""
+        return decide(self._site, now=self._clock.wall(), muted=self._muted.is_set())
+
+    def run(self) -> None:
+        """Work until `stop` is called."""
+        log.info("policy: %s", self.permissions().why)
+        for worker in self._workers:
+            worker.start()
+        next_health = self._clock.monotonic()
+        while not self._stopping.is_set():
+            self._ready.wait(0.1)
+            self._ready.clear()
+            self._work()
+            if self._clock.monotonic() >= next_health:
+                self._publish_health()
+                next_health = self._clock.monotonic() + HEALTH_EVERY_S
+        self._pipeline.finish(self._now_s())
+        for worker in self._workers:
+            worker.stop(STOP_S)
+
+    def stop(self) -> None:
+        """Ask `run` to end; safe from signal handlers and other threads."""
+        self._stopping.set()
+        self._ready.set()
+
+    def birth(self) -> Birth:
+        """Return who this device is."""
+        return birth_message(self._headers, self._config, self._models, source_kinds(self._config))
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Take the cloud's answer: its time goes into health, its absence had counted against the gate's breaker."""
+        asked_at = self._asked.pop(verdict.reading_id, None)
+        if asked_at is not None:
+            self._gate.answered()
+            self._timings.add("verdict", (self._clock.monotonic() - asked_at) * 1000.0)
+
+    def on_command(self, command: Command) -> None:
+        """Do what the cloud asks, as far as it may ask; it can mute but never unmute."""
+        if command.verb == "rebirth":
+            self._outlet.publish("birth", self.birth())
+            ok, text = True, "published"
+        elif command.verb == "mute":
+            self._muted.set()
+            ok, text = True, "devices closed until the daemon is restarted at the device"
+        else:
+            ok, text = False, f"this version does not do {command.verb}"
+        reply = Reply(**self._headers.next(), command_id=command.id, verb=command.verb, ok=ok, text=text)
+        self._outlet.publish("reply", reply)
+
+    def _work(self) -> None:
+        for worker in self._workers:
+            for item in worker.take():
+                self._pipeline.feed(self._on_session_time(item))
+        self._pipeline.advance(self._now_s() - IN_FLIGHT_S)
+        self._expire_requests()
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic() - self._started_at
+
+    def _on_session_time(self, item: Frame | Sound) -> Frame | Sound:
+        time_s = item.time_s - self._started_at
+        return Frame(time_s, item.image) if isinstance(item, Frame) else Sound(time_s, item.pcm)
+
+    def _saw_reading(self, reading: Reading, allowed: Permissions) -> None:
+        self._timings.add("reading", reading.latency_ms)
+        if reading.gate == "requested":
+            self._asked[reading.id] = self._clock.monotonic()
+        if allowed.publish_readings:
+            self._on_reading(reading)
+
+    def _expire_requests(self) -> None:
+        now = self._clock.monotonic()
+        deadline_s = self._config.gate.deadline_ms / 1000.0
+        for reading_id, asked_at in list(self._asked.items()):
+            if now - asked_at > deadline_s and self._asked.pop(reading_id, None) is not None:
+                self._gate.unanswered(self._now_s())
+
+    def _source_changed(self, name: str, state: SourceState, error: str) -> None:
+        event = Event(
+            **self._headers.next(), type=f"{name}-{state}", text=f"{name} is {state}", detail={"error": error[:500]}
+        )
+        self._outlet.publish("event", event)
+        self._publish_health()
+
+    def _publish_health(self) -> None:
+        health = health_message(
+            self._headers,
+            clock=self._clock,
+            started_at=self._started_at,
+            sources={worker.name: worker.health() for worker in self._workers},
+            timings=self._timings,
+            outbox=self._outbox_state(),
+        )
+        self._outlet.publish("health", health)
+
+    def _make_pipeline(self) -> Pipeline:
+        config = self._config
+        return Pipeline(
+            face=face_stage(self._models, config.face, detect_every=config.face.detect_every),
+            speech=speech_stage(self._models),
+            fusion_weights=self._models.manifest.fusion_weights,
+            temporal=TemporalFilter(stay=config.window.stay),
+            gate=self._gate,
+            permissions=self.permissions,
+            outlet=self._outlet,
+            headers=self._headers,
+            clock=self._clock,
+            budget_clock=self._now_s,
+            cutter=WindowCutter(length_s=config.window.length_s, tail_s=0.0),
+            aggregator=Aggregator(self._headers, k=config.privacy.k, length_s=config.privacy.aggregate_s),
+            deadline_ms=config.gate.deadline_ms,
+            on_reading=self._saw_reading,
+        )

@@ -1,0 +1,192 @@
+"""The data's way, in order: capture -> perceive -> fuse -> gate -> publish. Start reading here.
+
+Frames and sound come in with their times; whenever a window is over, everything seen and heard in it becomes one
+reading. The policy is asked for every window: it says whether anything may be inferred, and what may leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.aggregate import Aggregator
+from edge.capture.base import Frame, Sound
+from edge.clock import Clock
+from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
+from edge.fusion import fold_calm, fuse
+from edge.gate import Decision, Gate
+from edge.header import Headers
+from edge.link.evidence import build_evidence
+from edge.perception.face import FaceStage, FaceWindow
+from edge.perception.speech import SpeechStage, SpeechWindow
+from edge.policy import Permissions
+from edge.protocol import AnyMessage, Distribution, Evidence, Reading, distribution, encode
+from edge.temporal import TemporalFilter
+from edge.windows import WindowCutter
+
+
+class Outlet(Protocol):
+    """Where readings go: the MQTT link, or nowhere in a replay without a cloud."""
+
+    @property
+    def cloud_present(self) -> bool:
+        """Whether a cloud worker was heard lately."""
+
+    def publish(self, kind: str, message: AnyMessage) -> None:
+        """Publish or spool a message."""
+
+    def request(self, evidence: Evidence) -> bool:
+        """Ask the cloud; False if that could not be sent."""
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """One window as the models saw it."""
+
+    start_s: float
+    end_s: float
+    face: FaceWindow
+    speech: SpeechWindow
+    fused: NDArray[np.float32] | None
+    modalities: str
+
+
+class Pipeline:
+    """One device's, or one replay's, way from frames and sound to readings.
+
+    `permissions` is asked anew for each window; `budget_clock` gives the seconds in which the gate counts its budget.
+    `on_reading` sees every reading, and what the policy says of it. Not safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        face: FaceStage,
+        speech: SpeechStage,
+        fusion_weights: dict[str, float],
+        temporal: TemporalFilter,
+        gate: Gate,
+        permissions: Callable[[], Permissions],
+        outlet: Outlet,
+        headers: Headers,
+        clock: Clock,
+        budget_clock: Callable[[], float],
+        cutter: WindowCutter,
+        aggregator: Aggregator,
+        deadline_ms: int,
+        on_reading: Callable[[Reading, Permissions], None] = lambda *_: None,
+        clip: str | None = None,
+    ) -> None:
+        self._face, self._speech = face, speech
+        self._weights, self._temporal, self._gate = fusion_weights, temporal, gate
+        self._permissions, self._outlet, self._headers, self._clock = permissions, outlet, headers, clock
+        self._budget_clock, self._deadline_ms = budget_clock, deadline_ms
+        self._cutter, self._aggregator = cutter, aggregator
+        self._on_reading, self._clip = on_reading, clip
+        self._seen_at = 0.0
+
+    def feed(self, item: Frame | Sound) -> None:
+        """Take one frame or block of sound."""
+        allowed = self._permissions()
+        self._seen_at = self._clock.monotonic()
+        if not allowed.detect:
+            self._forget()
+            return
+        if isinstance(item, Frame):
+            self._face.see(item.image, item.time_s, infer=allowed.infer)
+        else:
+            self._speech.hear(item.pcm, item.time_s)
+
+    def advance(self, now_s: float) -> None:
+        """Make readings of all windows that are over once everything before `now_s` has been fed."""
+        for start_s, end_s in self._cutter.advance(now_s):
+            self._close(start_s, end_s)
+
+    def finish(self, end_s: float) -> None:
+        """Make readings of what remains of a clip that ends at `end_s`, and forget it."""
+        for start_s, end in self._cutter.finish(end_s):
+            self._close(start_s, end)
+
+    def _close(self, start_s: float, end_s: float) -> None:
+        allowed = self._permissions()
+        if not allowed.detect:
+            self._forget()
+            return
+        window = self._perceive(start_s, end_s, allowed)
+        reading, evidence = self._judge(window, allowed)
+        if allowed.publish_aggregates:
+            self._aggregate(window)
+        self._on_reading(reading, allowed)
+        if allowed.publish_readings:
+            self._outlet.publish("reading", reading)
+        if reading.gate == "requested" and evidence is not None:
+            self._outlet.request(evidence)
+
+    def _forget(self) -> None:
+        """Drop what was perceived before the policy said no."""
+        self._face.reset()
+        self._speech.reset()
+        self._temporal.reset()
+
+    def _perceive(self, start_s: float, end_s: float, allowed: Permissions) -> Perceived:
+        face = self._face.take(start_s, end_s)
+        speech = self._speech.take(start_s, end_s, infer=allowed.infer)
+        distributions, reliabilities = {}, {}
+        if face.primary is not None and face.quality is not None:
+            distributions["face"], reliabilities["face"] = face.primary, face.quality
+        if speech.probs is not None and speech.voiced_share is not None:
+            distributions["speech"], reliabilities["speech"] = fold_calm(speech.probs), speech.voiced_share
+        pooled = fuse(distributions, self._weights, reliabilities) if allowed.fuse else None
+        return Perceived(start_s, end_s, face, speech, self._temporal.update(pooled), "+".join(sorted(distributions)))
+
+    def _judge(self, window: Perceived, allowed: Permissions) -> tuple[Reading, Evidence | None]:
+        fused = _message(EMOTIONS, window.fused)
+        header = self._headers.next()
+        evidence = build_evidence(
+            self._headers,
+            reading_id=header["id"],
+            crops=window.face.crops if allowed.send_crops else [],
+            face_quality=window.face.quality,
+            log_mel=window.speech.log_mel if allowed.send_log_mel else None,
+            voiced_share=window.speech.voiced_share,
+            ttl_ms=self._deadline_ms,
+        )
+        decision = self._decide(fused, window, evidence)
+        reading = Reading(
+            **header,
+            clip=self._clip,
+            start_s=round(window.start_s, 3),
+            end_s=round(window.end_s, 3),
+            faces=window.face.count,
+            face=_message(EMOTIONS, window.face.primary),
+            speech=_message(SPEECH_EMOTIONS, window.speech.probs),
+            fused=fused,
+            face_quality=window.face.quality,
+            voiced_share=window.speech.voiced_share,
+            gate=decision.reason,
+            threshold=decision.threshold,
+            latency_ms=max(0.0, (self._clock.monotonic() - self._seen_at) * 1000.0),
+        )
+        return reading, evidence
+
+    def _decide(self, fused: Distribution | None, window: Perceived, evidence: Evidence | None) -> Decision:
+        return self._gate.decide(
+            None if fused is None else fused.confidence,
+            window.modalities,
+            evidence_bytes=0 if evidence is None else len(encode(evidence)),
+            cloud_present=self._outlet.cloud_present,
+            now=self._budget_clock(),
+        )
+
+    def _aggregate(self, window: Perceived) -> None:
+        finished = self._aggregator.add(window.start_s, window.end_s, window.face, window.speech)
+        if finished is not None:
+            self._outlet.publish("aggregate", finished)
+
+
+def _message(labels: tuple[str, ...], probs: NDArray[np.float32] | None) -> Distribution | None:
+    return None if probs is None else distribution(labels, probs.tolist())

@@ -1,0 +1,113 @@
+"""Rows for people and for programs: the table and the JSON lines of `mien-edge replay` and scripts/demo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from edge.ledger import Row
+from edge.protocol import Distribution
+from edge.replay import Cost
+
+COLUMNS = (
+    ("clip", 26),
+    ("window", 12),
+    ("faces", 5),
+    ("expression", 15),
+    ("vocal tone", 15),
+    ("device says", 15),
+    ("gate", 11),
+    ("cloud says", 15),
+    ("final", 15),
+)
+
+
+def row_printer(*, json_lines: bool, table: bool) -> Callable[[Row], None]:
+    """Return what prints each row to stdout as it is settled: JSON lines, a table, or nothing."""
+    if json_lines:
+        return lambda row: print(as_json(row), flush=True)
+    if table:
+        print(table_head(), flush=True)
+        return lambda row: print(as_table_row(row), flush=True)
+    return lambda _: None
+
+
+def as_json(row: Row) -> str:
+    """Return one line of JSON; every key is always there."""
+    reading = row.reading
+    return json.dumps(
+        {
+            "clip": row.clip,
+            "start_s": reading.start_s,
+            "end_s": reading.end_s,
+            "faces": reading.faces,
+            "face": _plain(reading.face),
+            "speech": _plain(reading.speech),
+            "fused": _plain(reading.fused),
+            "confidence": None if reading.fused is None else reading.fused.confidence,
+            "gate": reading.gate,
+            "verdict": None if row.verdict is None else _plain(row.verdict.fused),
+            "verdict_error": row.error,
+            "final": _plain(row.final),
+        }
+    )
+
+
+def table_head() -> str:
+    """Return the two lines above the table."""
+    names = "  ".join(name.ljust(width) for name, width in COLUMNS)
+    return names.rstrip() + "\n" + "  ".join("-" * width for _, width in COLUMNS)
+
+
+def as_table_row(row: Row) -> str:
+    """Return one line of the table."""
+    reading = row.reading
+    cells = (
+        _shortened(row.clip, COLUMNS[0][1]),
+        f"{reading.start_s:.1f}-{reading.end_s:.1f} s",
+        str(reading.faces),
+        _word(reading.face),
+        _word(reading.speech),
+        _word(reading.fused),
+        reading.gate,
+        row.error or _word(row.verdict.fused if row.verdict else None),
+        _word(row.final),
+    )
+    return "  ".join(cell.ljust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True)).rstrip()
+
+
+def summary(cost: Cost, rows: list[Row]) -> str:
+    """Return the lines under the table: what was asked, what it changed, what it cost."""
+    asked = [row for row in rows if row.reading.gate == "requested"]
+    answered = [row for row in asked if row.verdict is not None]
+    changed = [row for row in answered if _emotion(row.final) != _emotion(row.reading.fused)]
+    return (
+        f"{len(rows)} readings, {len(asked)} unsure and sent to the cloud, {len(answered)} answered, "
+        f"{len(changed)} changed by it\n"
+        f"cost of the edge process: {cost.share:.3f} CPU-seconds per second of media "
+        f"({cost.cpu_s:.2f} s for {cost.media_s:.1f} s; and {cost.start_cpu_s:.2f} s to start), "
+        f"peak memory {cost.peak_mb:.0f} MB"
+    )
+
+
+def _plain(distribution: Distribution | None) -> dict[str, Any] | None:
+    if distribution is None:
+        return None
+    return {
+        "emotion": distribution.emotion,
+        "confidence": distribution.confidence,
+        "probs": dict(distribution.probs),
+    }
+
+
+def _emotion(distribution: Distribution | None) -> str | None:
+    return None if distribution is None else distribution.emotion
+
+
+def _word(distribution: Distribution | None) -> str:
+    return "-" if distribution is None else f"{distribution.emotion} {distribution.confidence:.2f}"
+
+
+def _shortened(name: str, width: int) -> str:
+    return name if len(name) <= width else "..." + name[-(width - 3) :]

@@ -1,0 +1,121 @@
+"""Model cards, written from measured figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.perception.manifest import Gate, Manifest, ModelEntry, Output
+from training import card_texts
+from training.fusion_fit import PAIRS
+from training.measure import HeadFigures
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card states about one shipped model."""
+
+    entry: ModelEntry
+    figures: dict[str, HeadFigures]
+    """Per head, on the held-back half."""
+    agreement: float | None
+    """Share of examples on which both TFLite runtimes choose the same; None for ONNX."""
+    settings: dict[str, float]
+    """Of the training run; `done` is the number of epochs reached."""
+    note: str
+    """What else happened to the run, from NOTE.md in its folder; empty if nothing did."""
+    held_back_gate: tuple[float, float, int] | None
+    """Share kept, error among kept, n on the held-back half at the gate's threshold; None without a threshold."""
+
+
+def write_card(folder: Path, facts: Facts, manifest: Manifest) -> None:
+    """Write `folder`/MODEL_CARD_FACE.md or MODEL_CARD_SPEECH.md."""
+    task = facts.entry.task
+    words = card_texts.TEXTS[task]
+    heads = [_head(output, facts.figures[output.name]) for output in facts.entry.outputs]
+    sections = [
+        f"# Model card: {facts.entry.name} {facts.entry.version}",
+        card_texts.NOTICE,
+        words["summary"] + "\n\n" + _properties(facts),
+        "## For what\n\n" + words["use"],
+        "## Not for\n\n" + card_texts.FORBIDDEN,
+        "## Data\n\n" + words["data"],
+        "\n\n".join(["## Figures", words["figures"], *heads]),
+        "## How sure is sure\n\n" + _gates(facts, manifest),
+        "## Limits\n\n" + words["limits"],
+        "## Licence\n\n" + words["licence"],
+        "## Made by\n\n" + _made_by(facts),
+    ]
+    (folder / f"MODEL_CARD_{task.upper()}.md").write_text("\n\n".join(sections) + "\n")
+
+
+def _properties(facts: Facts) -> str:
+    entry = facts.entry
+    heads = "; ".join(f"{output.name}: {' '.join(output.labels)}" for output in entry.outputs)
+    rows = [
+        ("file", f"`{entry.file}`, {entry.bytes:,} bytes, sha256 `{entry.sha256}`"),
+        ("size", f"{entry.parameters:,} parameters, {entry.macs / 1e6:.1f} M multiply-accumulates per example"),
+        ("net", card_texts.NETS.get(entry.name, "residual, 3x3 convolutions: `scripts/training/nets.py`")),
+        ("input", card_texts.INPUTS[entry.input]),
+        ("output", f"logits, heads one after another: {heads}"),
+    ]
+    if facts.agreement is not None:
+        rows.append(
+            ("runtimes", f"LiteRT and tflite-runtime make the same choice on {facts.agreement:.1%} of examples")
+        )
+    return _table(("", ""), rows)
+
+
+def _head(output: Output, figures: HeadFigures) -> str:
+    rows = [
+        ("accuracy", f"{figures.accuracy:.1%} of {figures.n} (the float32 net: {figures.float_accuracy:.1%})"),
+        ("UAR", f"{figures.uar:.1%}"),
+        ("expected calibration error, 15 bins", f"{figures.ece:.3f} (uncalibrated {figures.uncalibrated_ece:.3f})"),
+        ("the same, had the confidences been perfect", f"{figures.least_ece:.3f} with so many examples"),
+    ]
+    for name, (accuracy, recall, count) in figures.subsets.items():
+        rows.append((name, f"accuracy {accuracy:.1%}, UAR {recall:.1%}, n={count}"))
+    recalls = [(label, f"{value:.1%}", str(figures.counts[label])) for label, value in figures.recalls.items()]
+    return "\n\n".join(
+        [
+            f"### Head `{output.name}`: {output.ece_split}",
+            _table(("figure", "value"), rows),
+            _table(("emotion", "recognised", "examples"), recalls),
+        ]
+    )
+
+
+def _gates(facts: Facts, manifest: Manifest) -> str:
+    head = ("modalities", "threshold", "stays on the device", "n")
+    parts = [card_texts.GATES, _table(head, map(_gate_row, manifest.gates))]
+    if facts.held_back_gate is not None:
+        kept, wrong, count = facts.held_back_gate
+        parts.append(f"On the held-back half, alone: {kept:.1%} of {count} stay, {wrong:.1%} of these are wrong.")
+    weights = ", ".join(f"{name} {value}" for name, value in manifest.fusion_weights.items())
+    parts.append(
+        f"Fusion exponents: {weights}; fitted on {PAIRS} seeded pairs of a calibration face and a calibration voice of "
+        "the same emotion. The gate of both modalities uses only pairs in which no face and no voice occurs twice."
+    )
+    return "\n\n".join(parts)
+
+
+def _gate_row(gate: Gate) -> tuple[str, str, str, str]:
+    threshold = "not reached: every reading is unsure" if gate.threshold is None else f"{gate.threshold:.4f}"
+    return gate.modalities, threshold, f"{gate.coverage:.1%}", str(gate.n)
+
+
+def _made_by(facts: Facts) -> str:
+    task, arch = facts.entry.name.split("-")
+    settings = facts.settings
+    return (
+        f"`scripts/train {task} --arch {arch} --epochs {settings['epochs']} --seed {settings['seed']}` "
+        f"({settings['done']} epochs done), then `scripts/train export --arch {arch}`, which wrote this page.\n\n"
+        f"{facts.note}"
+    ).strip()
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)

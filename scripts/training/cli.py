@@ -1,0 +1,135 @@
+"""The command line of `scripts/train`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from training.errors import TrainingError
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = ROOT / "runs"
+MODEL_FOLDERS = {"edge": ROOT / "models_tflite", "full": ROOT / "cloud" / "models"}
+
+DESCRIPTION = """\
+Train the face and speech models and export them for the device and the cloud.
+
+  scripts/train face                     the face model of the device, about 20 minutes on two cores
+  scripts/train face --arch full         the cloud's, about 40 minutes
+  scripts/train speech                   tone of voice; --arch full likewise
+  scripts/train face --resume            go on after Ctrl-C or a power cut
+  scripts/train export                   int8 TFLite, ONNX, calibration, gates, manifests, model cards
+
+Checkpoints, metrics.json and curves.png go to runs/TASK-ARCH. Data are read from --data, else $MIEN_DATA_DIR, else
+../shared/data beside the repository; docs of what must be there: face/fer2013.csv + fer2013new.csv (or the packs),
+speech/RAVDESS/Actor_NN/*.wav, speech/TESS/*/*.wav."""
+
+TRAIN_HELP = """\
+Training is seeded: the same seed, data, threads and machine give the same weights, resumed or not. After each epoch the
+net is saved and tried on the calibration half of the validation data; the other is only read by `scripts/train export`.
+Ctrl-C stops; at most one epoch is lost."""
+
+EXPORT_HELP = """\
+Takes the averaged weights of runs/face-ARCH and runs/speech-ARCH and writes, for `edge`, models_tflite/ (int8 TFLite,
+run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch). Temperature and bias
+of every head, fusion weights and gate thresholds are fitted on the calibration half of the validation data, all figures
+of the cards measured on the other half. The cloud's face model takes in the device's: it needs runs/face-edge, too.
+What a card should say of a run besides stands in runs/TASK-ARCH/NOTE.md."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, 1 for what the user can mend, 130 after Ctrl-C."""
+    try:
+        options = _parser().parse_args(arguments)
+        data = _data_folder(options.data)
+        if options.command == "export":
+            return _export(options, data)
+        return _train(options, data)
+    except TrainingError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line and exit status 1."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse promises NoReturn; raising keeps it
+        raise TrainingError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="scripts/train", description=DESCRIPTION, formatter_class=raw)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="face|speech|export")
+    for task in ("face", "speech"):
+        about = f"Train a {task} model.\n\n{TRAIN_HELP}"
+        command = commands.add_parser(task, help=f"train a {task} model", description=about, formatter_class=raw)
+        command.add_argument("--arch", choices=["edge", "full"], default="edge", help="for the device or for the cloud")
+        command.add_argument("--epochs", type=_positive, metavar="N", help="how often all examples are seen")
+        command.add_argument("--seed", type=int, default=0, metavar="S", help="of weights, order and changes (0)")
+        command.add_argument("--resume", action="store_true", help="go on from the last saved epoch")
+        command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (all cores)")
+        _add_data(command)
+    command = commands.add_parser("export", help="write what ships", description=EXPORT_HELP, formatter_class=raw)
+    command.add_argument("--arch", choices=["edge", "full"], help="only the device's, or only the cloud's models")
+    command.add_argument("--version", default="0.1.0", metavar="V", help="written into the manifest (0.1.0)")
+    _add_data(command)
+    return parser
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, metavar="DIR", help="folder with face/, speech/, noise/ ($MIEN_DATA_DIR)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _data_folder(named: Path | None) -> Path:
+    folder = named or Path(os.environ.get("MIEN_DATA_DIR") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        raise TrainingError(f"no data: {folder} is no folder. Name it with --data or MIEN_DATA_DIR")
+    return folder
+
+
+def _train(options: argparse.Namespace, data: Path) -> int:
+    from training.runs import Order, train
+
+    order = Order(
+        task=options.command,
+        arch=options.arch,
+        data=data,
+        runs=RUNS,
+        epochs=options.epochs,
+        seed=options.seed,
+        resume=options.resume,
+        threads=options.threads,
+    )
+    try:
+        trainer = train(order)
+    except KeyboardInterrupt:
+        again = "" if options.epochs is None else f" --epochs {options.epochs}"
+        print(
+            f"train: stopped; the last whole epoch is saved in {order.folder}. Go on with: "
+            f"scripts/train {order.task} --arch {order.arch}{again} --seed {order.seed} --resume",
+            file=sys.stderr,
+        )
+        return 130
+    figures = " ".join(f"{name}={value}" for name, value in (trainer.history or [{}])[-1].items())
+    print(f"{order.folder}: {figures}")
+    return 0
+
+
+def _export(options: argparse.Namespace, data: Path) -> int:
+    from training.export import Job, export
+
+    for arch in [options.arch] if options.arch else list(MODEL_FOLDERS):
+        folder = MODEL_FOLDERS[arch]
+        manifest = export(Job(arch=arch, data=data, runs=RUNS, folder=folder, version=options.version))
+        for entry in manifest.models:
+            print(f"{folder / entry.file}: {entry.bytes} bytes, ECE {entry.outputs[0].ece}")
+    return 0

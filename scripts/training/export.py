@@ -1,0 +1,200 @@
+"""From checkpoints to what ships: model files, calibration, gates, manifest and model cards."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from edge.emotions import EMOTIONS
+from edge.fusion import fold_calm
+from edge.perception.manifest import SCHEMA, Gate, Manifest, ModelEntry, Output, load_manifest, verified_file
+from training import verify
+from training.cards import Facts, write_card
+from training.examples import HEADS, Half, load_examples
+from training.face_task import predict
+from training.fusion_fit import Judged, fit_weights, fuse_pairs, match_pairs
+from training.gates import choose_gate
+from training.loop import load_checkpoint
+from training.measure import HeadFigures, Judgement, calibrated_output, head_figures, slices
+from training.nets import INPUT_LIMITS, MirrorEnsemble, build, count_macs, count_parameters, input_shape
+from training.quantise import write_int8, write_onnx
+
+Task = Literal["face", "speech"]
+TASKS: tuple[Task, ...] = ("face", "speech")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Which models to export, from where to where."""
+
+    arch: str
+    data: Path
+    runs: Path
+    folder: Path
+    version: str
+
+    def path(self, task: str) -> Path:
+        """Return where the model file of `task` goes."""
+        return self.folder / f"{task}-{self.arch}.{'tflite' if self.arch == 'edge' else 'onnx'}"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One shipped model with its calibrated answers, for gates and cards."""
+
+    entry: ModelEntry
+    figures: dict[str, HeadFigures]
+    calibration: Judged
+    held_back: Judged
+    agreement: float | None
+    settings: dict[str, float]
+    note: str
+
+
+def export(job: Job) -> Manifest:
+    """Export the face and the speech model, replacing what is in `job.folder`.
+
+    Raises TrainingError if a checkpoint or data are missing, a limit is broken, or a runtime disagrees.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    done = {task: _export_one(job, task) for task in TASKS}
+    _say("fitting fusion weights and gates")
+    face, speech = (done[task].calibration for task in TASKS)
+    weights = fit_weights(face, speech)
+    manifest = Manifest(SCHEMA, tuple(one.entry for one in done.values()), weights, _gates(face, speech, weights))
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (job.folder / "manifest.json").write_bytes(text + b"\n")
+    for task, one in done.items():
+        (gate,) = (gate for gate in manifest.gates if gate.modalities == task)
+        facts = Facts(one.entry, one.figures, one.agreement, one.settings, one.note, _check(gate, one.held_back))
+        write_card(job.folder, facts, manifest)
+    for entry in load_manifest(job.folder).models:
+        verified_file(job.folder, entry)
+    return manifest
+
+
+def _export_one(job: Job, task: Task) -> Exported:
+    state = load_checkpoint(job.runs / f"{task}-{job.arch}")
+    net = _trained_net(job, task)
+    examples = load_examples(task, job.data, job.runs / "cache", state["config"]["seed"])
+    path = job.path(task)
+    _say(f"writing and measuring {path}")
+    if path.suffix == ".tflite":
+        write_int8(net, examples.quantisation, INPUT_LIMITS[task], path)
+    else:
+        write_onnx(net, input_shape(task), path)
+    calibration = _run_both(net, path, examples.calibration)
+    held_back = _run_both(net, path, examples.held_back)
+    entry = _entry(job, task, net, _outputs(task, calibration, held_back))
+    places = slices(HEADS[task])
+    return Exported(
+        entry,
+        {output.name: head_figures(output, places[output.name], held_back) for output in entry.outputs},
+        _judge(entry, calibration),
+        _judge(entry, held_back),
+        _verified(entry, path, calibration),
+        {**state["config"], "done": state["epoch"]},
+        _note(job.runs / f"{task}-{job.arch}"),
+    )
+
+
+def _trained_net(job: Job, task: Task) -> nn.Module:
+    """Return what ships: the averaged weights of a run; in the cloud, the large and the small face net together."""
+    if (task, job.arch) == ("face", "full"):
+        return MirrorEnsemble([_averaged(job.runs, task, arch) for arch in ("full", "edge")])
+    return _averaged(job.runs, task, job.arch)
+
+
+def _averaged(runs: Path, task: Task, arch: str) -> nn.Module:
+    net = build(task, arch)
+    net.load_state_dict(load_checkpoint(runs / f"{task}-{arch}")["averaged"])
+    return net
+
+
+def _run_both(net: nn.Module, path: Path, half: Half) -> Judgement:
+    return Judgement(half, verify.run_shipped(path, half.inputs), predict(net, half.inputs))
+
+
+def _outputs(task: str, calibration: Judgement, held_back: Judgement) -> tuple[Output, ...]:
+    places = slices(HEADS[task])
+    return tuple(
+        calibrated_output(name, labels, places[name], calibration, held_back) for name, labels in HEADS[task].items()
+    )
+
+
+def _entry(job: Job, task: Task, net: nn.Module, outputs: tuple[Output, ...]) -> ModelEntry:
+    path = job.path(task)
+    content = path.read_bytes()
+    return ModelEntry(
+        name=path.stem,
+        task=task,
+        version=job.version,
+        file=path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=count_parameters(net),
+        macs=count_macs(net, input_shape(task)),
+        input="gray48" if task == "face" else "logmel64",
+        outputs=outputs,
+    )
+
+
+def _verified(entry: ModelEntry, path: Path, calibration: Judgement) -> float | None:
+    """Hold the file against limits, net and runtimes; return the agreement of the runtimes, None for ONNX."""
+    first = entry.outputs[0]
+    classes = len(first.labels)
+    verify.check_limits(entry, path)
+    verify.check_parity(path, calibration.trained, calibration.shipped, calibration.half.labels[first.name], classes)
+    if path.suffix == ".onnx":
+        return None
+    return verify.runtime_agreement(path, calibration.half.inputs, classes)
+
+
+def _judge(entry: ModelEntry, judgement: Judgement) -> Judged:
+    """Return the deployed head's calibrated probabilities, 7-way, of the examples that have a label."""
+    output = entry.outputs[0]
+    truth = judgement.half.labels[output.name]
+    known = truth >= 0
+    probabilities = output.calibrate(judgement.shipped[known, : len(output.labels)])
+    if entry.task == "speech":
+        return Judged(fold_calm(probabilities), _calm_as_neutral(truth[known]))
+    return Judged(probabilities, truth[known])
+
+
+def _calm_as_neutral(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(labels >= len(EMOTIONS), EMOTIONS.index("neutral"), labels)
+
+
+def _gates(face: Judged, speech: Judged, weights: dict[str, float]) -> tuple[Gate, ...]:
+    pairs = match_pairs(face, speech)
+    both = Judged(fuse_pairs(*pairs, weights), pairs[0].labels)
+    return tuple(
+        choose_gate(name, one.probabilities.max(axis=1), one.probabilities.argmax(axis=1) == one.labels)
+        for name, one in (("face", face), ("speech", speech), ("face+speech", both))
+    )
+
+
+def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:
+    """Return the share kept, the error among kept and n on the held-back half; None if the gate has no threshold."""
+    if gate.threshold is None:
+        return None
+    kept = held_back.probabilities.max(axis=1) >= gate.threshold
+    wrong = held_back.probabilities.argmax(axis=1) != held_back.labels
+    return float(kept.mean()), float(wrong[kept].mean()) if kept.any() else 0.0, len(kept)
+
+
+def _note(run: Path) -> str:
+    path = run / "NOTE.md"
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _say(what: str) -> None:
+    print(f"export: {what}", file=sys.stderr)

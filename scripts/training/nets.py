@@ -1,0 +1,148 @@
+"""The networks: small residual nets of plain 3x3 convolutions, which int8 kernels and CPUs both run fast.
+
+A face net takes (N, 1, 48, 48) in [0, 1] and returns 14 logits: 7 for FER+ votes, then 7 for FER2013 labels. A speech
+net takes (N, 1, 186, 64) in [-4, 4] and returns 8 logits. No recurrent layers: the int8 converter crashes on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
+from edge.perception.features import FRAMES, LIMIT, N_MELS, SILENCE
+
+FACE_LOGITS = 2 * len(EMOTIONS)
+SPEECH_LOGITS = len(SPEECH_EMOTIONS)
+SPEECH_BANDS = N_MELS // 16
+"""Height in bands of a speech net's last feature map: the stem and three stages each halve it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetConfig:
+    """Shape of one net: channels and residual blocks per stage; each stage after the stem halves the resolution."""
+
+    stem: int
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    dropout: float
+    stem_stride: int = 1
+
+
+FACE_NETS = {
+    "edge": NetConfig(stem=16, widths=(24, 48, 104), blocks=(1, 1, 1), dropout=0.1),
+    "full": NetConfig(stem=24, widths=(48, 96, 192), blocks=(1, 1, 2), dropout=0.3),
+}
+SPEECH_NETS = {
+    "edge": NetConfig(stem=16, widths=(24, 40, 80), blocks=(1, 1, 1), dropout=0.2, stem_stride=2),
+    "full": NetConfig(stem=24, widths=(32, 64, 128), blocks=(1, 1, 1), dropout=0.3, stem_stride=2),
+}
+
+
+def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution with batch normalisation, which the exporter folds into the weights."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with an identity around them (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = conv_bn(width, width)
+        self.second = conv_bn(width, width)
+        for layer in self.second:
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.zeros_(layer.weight)  # starts as the identity: steadier at high learning rates
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape, (N, width, H, W)."""
+        return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
+class ConvNet(nn.Module):
+    """Stem, stages, pooling, logits.
+
+    A face's last feature map is averaged. Speech keeps its bands apart and takes mean and maximum over time: where in
+    the spectrum something happens matters, when it happens does not.
+    """
+
+    def __init__(self, config: NetConfig, logits: int, *, bands: int = 0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [conv_bn(1, config.stem, config.stem_stride), nn.ReLU()]
+        width = config.stem
+        for wider, blocks in zip(config.widths, config.blocks, strict=True):
+            layers += [conv_bn(width, wider, 2), nn.ReLU(), *(Residual(wider) for _ in range(blocks))]
+            width = wider
+        self.features = nn.Sequential(*layers)
+        self.bands = bands
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(width * max(2 * bands, 1), logits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, logits) for (N, 1, H, W)."""
+        features = self.features(x)
+        if self.bands:
+            pooled = torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1).flatten(1)
+        else:
+            pooled = features.mean(dim=(2, 3))
+        logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+
+class MirrorEnsemble(nn.Module):
+    """The mean logits of several face nets, each for a face and for its mirror image: more work, fewer errors."""
+
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, logits) for (N, 1, H, W)."""
+        return torch.stack([net(view) for net in self.nets for view in (x, x.flip(3))]).mean(dim=0)
+
+
+def build(task: str, arch: str) -> ConvNet:
+    """Return a freshly initialised net; `task` is face or speech, `arch` edge or full."""
+    if task == "face":
+        return ConvNet(FACE_NETS[arch], FACE_LOGITS)
+    return ConvNet(SPEECH_NETS[arch], SPEECH_LOGITS, bands=SPEECH_BANDS)
+
+
+INPUT_LIMITS = {"face": (0.0, 1.0), "speech": (SILENCE, LIMIT)}
+"""Smallest and largest value of an input: with 255 int8 steps between, a face's pixels lose nothing."""
+
+
+def input_shape(task: str) -> tuple[int, int, int]:
+    """Return (channels, height, width) of one example."""
+    return (1, 48, 48) if task == "face" else (1, FRAMES, N_MELS)
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Return the number of trained values."""
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Return the multiply-accumulates of the convolutions and linear layers for one example of `shape`."""
+    total = 0
+
+    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += module.weight.numel()
+
+    hooks = [module.register_forward_hook(count) for module in net.modules()]
+    training = net.training
+    net.eval()
+    with torch.no_grad():
+        net(torch.zeros(1, *shape))
+    net.train(training)
+    for hook in hooks:
+        hook.remove()
+    return total

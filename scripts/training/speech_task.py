@@ -1,0 +1,130 @@
+"""The speech task: cached features of several augmented copies of every clip, changed further on the fly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from tqdm import tqdm
+
+from edge.emotions import SPEECH_EMOTIONS
+from edge.perception import features
+from training.augment import augment_speech
+from training.face_task import predict, rarity_weights
+from training.sound_augment import augment_sound
+from training.speech_data import Clip, load_clips, load_noises
+
+COPIES = {"ravdess": 12, "tess": 1}
+"""Cached copies per clip: 16 speakers are worth more epochs than two."""
+
+CORPUS_WEIGHT = {"ravdess": 1.0, "tess": 0.5}
+BALANCE = 1.0
+"""All emotions count the same in the loss: RAVDESS has half as much neutral."""
+
+LABEL_SMOOTHING = 0.1
+
+
+@dataclass(frozen=True)
+class SpeechSet:
+    """N examples as the models eat them."""
+
+    inputs: NDArray[np.float16]
+    """(N, 186, 64), in [-4, 4]."""
+    emotions: NDArray[np.int64]
+    """(N,) index into SPEECH_EMOTIONS."""
+    weights: NDArray[np.float32]
+    """(N,) how much the example counts in training."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+class SpeechTask:
+    """Augmented copies of RAVDESS and TESS, judged by UAR on validation speakers."""
+
+    heads: Mapping[str, tuple[int, float]] = {"speech": (len(SPEECH_EMOTIONS), 1.0)}
+
+    def __init__(self, train: SpeechSet, validation: SpeechSet) -> None:
+        self._inputs = torch.from_numpy(train.inputs)
+        one_hot = np.eye(len(SPEECH_EMOTIONS), dtype=np.float32)[train.emotions]
+        smooth = one_hot * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / len(SPEECH_EMOTIONS)
+        masses = (one_hot * train.weights[:, np.newaxis]).sum(axis=0)
+        weights = train.weights * (one_hot @ rarity_weights(masses, BALANCE))
+        self._targets = torch.from_numpy((smooth * weights[:, np.newaxis]).astype(np.float32))
+        self._validation = validation
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def batch(self, indices: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return changed log-mels (N, 1, 186, 64) and targets (N, 8)."""
+        inputs = self._inputs[indices].float().unsqueeze(1)
+        return augment_speech(inputs, generator), self._targets[indices]
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        """Return UAR and accuracy on unchanged clips."""
+        logits = predict(net, speech_inputs(self._validation))
+        chosen = logits.argmax(axis=1)
+        return {
+            "uar": round(unweighted_recall(chosen, self._validation.emotions), 4),
+            "accuracy": round(float((chosen == self._validation.emotions).mean()), 4),
+        }
+
+
+def unweighted_recall(chosen: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """Return the UAR: the mean over the emotions that occur of the share of each that was recognised."""
+    recalls = [(chosen[truth == emotion] == emotion).mean() for emotion in np.unique(truth)]
+    return float(np.mean(recalls))
+
+
+def speech_inputs(examples: SpeechSet) -> NDArray[np.float32]:
+    """Turn a set into what the nets take: (N, 1, 186, 64) float32."""
+    return examples.inputs.astype(np.float32)[:, np.newaxis]
+
+
+def plain_set(clips: Sequence[Clip]) -> SpeechSet:
+    """Return the unchanged clips, each as one padded or cut window: how validation and calibration see them."""
+    inputs = np.stack([features.speech_features(clip.pcm) for clip in clips]).astype(np.float16)
+    return SpeechSet(inputs, np.array([clip.emotion for clip in clips]), np.ones(len(clips), dtype=np.float32))
+
+
+def training_set(data: Path, cache: Path, seed: int) -> SpeechSet:
+    """Return the augmented training examples, from the file in `cache` if one was made with the same settings."""
+    path = cache / f"speech-{_fingerprint(seed)}.npz"
+    if path.exists():
+        with np.load(path) as stored:
+            return SpeechSet(stored["inputs"], stored["emotions"], stored["weights"])
+    made = _augmented(load_clips(data, "train"), load_noises(data), seed)
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, inputs=made.inputs, emotions=made.emotions, weights=made.weights)
+    partial.replace(path)
+    return made
+
+
+def _augmented(clips: Sequence[Clip], noises: Sequence[NDArray[np.float32]], seed: int) -> SpeechSet:
+    """Compute all copies; the first of a RAVDESS clip is the clip itself."""
+    inputs, emotions, weights = [], [], []
+    for number, clip in enumerate(tqdm(clips, desc="features of augmented clips", unit="clip", mininterval=1.0)):
+        for copy in range(COPIES[clip.corpus]):
+            rng = np.random.default_rng((seed, number, copy))
+            changed = clip.corpus == "tess" or copy > 0
+            pcm = augment_sound(clip.pcm, noises, rng) if changed else clip.pcm
+            inputs.append(features.speech_features(pcm).astype(np.float16))
+            emotions.append(clip.emotion)
+            weights.append(CORPUS_WEIGHT[clip.corpus])
+    return SpeechSet(np.stack(inputs), np.array(emotions), np.array(weights, dtype=np.float32))
+
+
+def _fingerprint(seed: int) -> str:
+    """Name everything that decides the cached features, so that a stale cache is never read."""
+    constants = {name: value for name, value in vars(features).items() if isinstance(value, int | float)}
+    text = json.dumps([constants, COPIES, CORPUS_WEIGHT, seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

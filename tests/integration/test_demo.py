@@ -1,0 +1,130 @@
+"""scripts/demo and the whole of edge and cloud, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from brokers import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+DEMO = [sys.executable, str(ROOT / "scripts" / "lib" / "demo.py")]
+
+
+def processes() -> set[str]:
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return {line for line in listing.splitlines() if "mien-cloud" in line or "mien-edge" in line}
+
+
+def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*DEMO, *map(str, arguments)], capture_output=True, text=True, timeout=180, cwd=ROOT)
+
+
+def stored(folder: Path, table: str) -> list[str]:
+    (database,) = folder.rglob("*.sqlite*") if len(list(folder.rglob("*.sqlite*"))) == 1 else folder.rglob("*.sqlite")
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return [row[0] for row in connection.execute(f"SELECT id FROM {table}")]
+
+
+def test_once_gives_rows_and_leaves_nothing_running(sample: Path, tmp_path: Path) -> None:
+    before = processes()
+    missing = tmp_path / "missing.mp4"
+    done = demo("--once", "--json", sample, missing)
+    assert done.returncode == 1
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 3
+    assert all(row["gate"] in ("sure", "requested") for row in rows)
+    for row in rows:
+        if row["gate"] == "requested":
+            assert row["verdict"] is not None or row["verdict_error"]
+    assert sum(str(missing) in line for line in done.stderr.splitlines()) == 1
+    assert "the live page is http://127.0.0.1:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert processes() <= before
+    readings = stored(ROOT / ".demo", "readings")
+    assert len(readings) == len(set(readings)) == 3
+
+
+def test_once_on_real_clips_asks_the_cloud_and_is_answered(clips: list[Path]) -> None:
+    done = demo("--once", "--json", *clips)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["clip"] for row in rows} == {str(clip) for clip in clips}
+    asked = [row for row in rows if row["gate"] == "requested"]
+    assert asked
+    for row in asked:
+        assert row["verdict"] is not None, row["verdict_error"]
+        assert row["final"] == row["verdict"]
+    readings, verdicts = stored(ROOT / ".demo", "readings"), stored(ROOT / ".demo", "verdicts")
+    assert len(readings) == len(set(readings)) == len(rows)
+    assert len(verdicts) == len(asked)
+
+
+def test_a_taken_port_is_one_clear_line(sample: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = demo("--once", "--port", str(taken.getsockname()[1]), sample)
+    assert done.returncode == 1
+    assert str(taken) not in done.stderr
+    assert "port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--prot"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    assert demo(*arguments).returncode == 2
+
+
+@contextmanager
+def cloud(folder: Path, broker_port: int) -> Iterator[subprocess.Popen[bytes]]:
+    ready = folder / "ready.json"
+    ready.unlink(missing_ok=True)
+    command = [BIN / "mien-cloud", "serve", "--port", "0", "--broker-port", str(broker_port)]
+    with subprocess.Popen([*command, "--data", folder / "store", "--ready-file", ready]) as process:
+        until = time.monotonic() + 60
+        while not ready.exists():
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield process
+        process.terminate()
+
+
+def wait_for_readings(folder: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while len(stored(folder, "readings")) < count and time.monotonic() < until:
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_readings_survive_a_cloud_that_is_killed_and_comes_back(sample: Path, tmp_path: Path) -> None:
+    port = free_port()
+    edge_command = [BIN / "mien-edge", "-q", "replay", "--json", "--realtime", "--loop"]
+    edge_command += ["--broker", f"mqtt://127.0.0.1:{port}", str(sample)]
+    with cloud(tmp_path, port) as first:
+        edge = subprocess.Popen(edge_command, stdout=subprocess.PIPE, text=True)
+        assert edge.stdout is not None
+        rows = [json.loads(edge.stdout.readline())]
+        first.send_signal(signal.SIGKILL)
+    rows += [json.loads(edge.stdout.readline()) for _ in range(2)]
+    store = tmp_path / "store"
+    with cloud(tmp_path, port):
+        wait_for_readings(store, 4)  # the device tries again with growing pauses
+        edge.send_signal(signal.SIGINT)
+        rest, _ = edge.communicate(timeout=60)
+        rows += [json.loads(line) for line in rest.splitlines()]
+        wait_for_readings(store, len(rows))
+    assert edge.returncode == 0
+    readings = stored(store, "readings")
+    assert len(readings) == len(set(readings)) == len(rows)

@@ -1,0 +1,32 @@
+"""`scripts/train` teaches, and answers mistakes with one line."""
+
+import pytest
+from training.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["face", "--epochs", "0"], "--epochs"),
+        (["voice"], "voice"),
+        (["speech", "--arch", "huge"], "huge"),
+        (["face", "--data", "/does/not/exist"], "/does/not/exist"),
+        ([], "face|speech|export"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_1(arguments, names, capsys):
+    assert main(arguments) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("train: ")
+    assert complaint.count("\n") == 1
+    assert names in complaint
+
+
+@pytest.mark.parametrize("command", [[], ["face"], ["speech"], ["export"]])
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert "--data" in text
+    assert "calibrat" in text

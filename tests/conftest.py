@@ -15,6 +15,12 @@ def _folder(variable: str, name: str) -> Path | None:
     return path if path.is_dir() else None
 
 
+@pytest.fixture(autouse=True)
+def own_data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what is fetched on this machine out of the tests, and what tests fetch off it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of the data packs."""

@@ -33,11 +33,15 @@ def fetch_yunet(url: str, folder: Path) -> Path:
 
     Raises ModelError if the server cannot be reached, refuses, or sends another file.
     """
+    return install_yunet(_download(url), folder, url)
+
+
+def install_yunet(content: bytes, folder: Path, origin: str) -> Path:
+    """Put YuNet's weights into `folder` and return their path. Raises ModelError if `content` is another file."""
     path = folder / YUNET_FILE
-    content = _download(url)
     digest = hashlib.sha256(content).hexdigest()
     if digest != YUNET_SHA256:
-        raise ModelError(f"{url} sent a file of sha256 {digest}, not {YUNET_SHA256}", fix="Name another --url.")
+        raise ModelError(f"{origin} is a file of sha256 {digest}, not {YUNET_SHA256}", fix="Name another --url.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")

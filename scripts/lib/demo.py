@@ -21,9 +21,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from edge.assemble import YUNET_FILE, data_folder
+from edge.commands.fetch import install_yunet
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-YUNET = "face_detection_yunet_2023mar.onnx"
 READY_S = 60.0
 MAX_RESTARTS = 5
 STOP_S = 10.0
@@ -68,6 +70,7 @@ def main() -> int:
             cloud = Cloud(stack, folder, options.port)
             if not cloud.start():
                 return 1
+            say(f"the store is {folder / 'cloud'}")
             say(f"the live page is {cloud.web}" + ("" if options.once else "   (Ctrl-C ends the demo)"))
             edge = _start_edge(_edge_command(options, cloud.broker, folder), stack)
             return _watch(edge, cloud)
@@ -200,11 +203,19 @@ def _sample(folder: Path) -> str:
 
 
 def _start_edge(command: Sequence[str], stack: ExitStack) -> subprocess.Popen[bytes]:
-    environment = dict(os.environ)
-    beside = Path(os.environ.get("MIEN_MODELS_DIR", ROOT.parent / "shared" / "models")) / YUNET
+    _install_detector()
+    return stack.enter_context(_process(command))
+
+
+def _install_detector() -> None:
+    """Put YuNet's weights where `mien-edge` looks for them, if they lie about; say how to get them if they do not."""
+    if "MIEN__FACE__DETECTOR_MODEL" in os.environ or (data_folder() / YUNET_FILE).exists():
+        return
+    beside = Path(os.environ.get("MIEN_MODELS_DIR", ROOT.parent / "shared" / "models")) / YUNET_FILE
     if beside.exists():
-        environment.setdefault("MIEN__FACE__DETECTOR_MODEL", str(beside))
-    return stack.enter_context(_process(command, environment=environment))
+        say(f"{install_yunet(beside.read_bytes(), data_folder(), str(beside))}: faces are found with YuNet")
+    else:
+        say("faces are found with the Haar cascade; `.venv/bin/mien-edge models fetch` gets a better detector")
 
 
 def _watch(edge: subprocess.Popen[bytes], cloud: Cloud) -> int:
@@ -220,9 +231,7 @@ def _watch(edge: subprocess.Popen[bytes], cloud: Cloud) -> int:
 
 
 @contextmanager
-def _process(
-    command: Sequence[str], *, quiet: bool = False, environment: dict[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: Sequence[str], *, quiet: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """Run a part, in a session of its own so that Ctrl-C reaches this script first; it ends with the block.
 
     Should this script be killed, the kernel ends the part (PR_SET_PDEATHSIG). `quiet` keeps its log out of sight
@@ -235,7 +244,6 @@ def _process(
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads here
-        env=environment,
         **out,
     )
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import msgspec
@@ -60,11 +61,20 @@ class Exported:
 
 
 def export(job: Job) -> Manifest:
-    """Export the face and the speech model, replacing what is in `job.folder`.
+    """Export the face and the speech model; what is in `job.folder` is replaced once all of it is made and checked.
 
     Raises TrainingError if a checkpoint or data are missing, a limit is broken, or a runtime disagrees.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=job.folder.parent, prefix=".export-") as staged:
+        manifest = _make(replace(job, folder=Path(staged)))
+        # The manifest last: until then the old one refuses the new files.
+        for path in sorted(Path(staged).iterdir(), key=lambda each: each.name == "manifest.json"):
+            path.replace(job.folder / path.name)
+    return manifest
+
+
+def _make(job: Job) -> Manifest:
     done = {task: _export_one(job, task) for task in TASKS}
     _say("fitting fusion weights and gates")
     face, speech = (done[task].calibration for task in TASKS)
@@ -86,7 +96,7 @@ def _export_one(job: Job, task: Task) -> Exported:
     net = _trained_net(job, task)
     examples = load_examples(task, job.data, job.runs / "cache", state["config"]["seed"])
     path = job.path(task)
-    _say(f"writing and measuring {path}")
+    _say(f"writing and measuring {path.name}")
     if path.suffix == ".tflite":
         write_int8(net, examples.quantisation, INPUT_LIMITS[task], path)
     else:

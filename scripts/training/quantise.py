@@ -51,6 +51,19 @@ def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
             external_data=False,
             dynamo=True,
         )
+    _anonymise(path)
+
+
+def _anonymise(path: Path) -> None:
+    """Take out the stack traces that torch notes at each node, with the folders of whoever exported it."""
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    onnx.save(model, str(path))
 
 
 def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

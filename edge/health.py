@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 from collections import deque
 from pathlib import Path
@@ -17,6 +16,7 @@ HISTORY = 256
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 UNDER_VOLTAGE = Path("/sys/devices/platform/soc/soc:firmware/raspberrypi-hwmon/hwmon")
 WRITTEN = Path("/proc/self/io")
+STATUS = Path("/proc/self/status")
 
 
 class Timings:
@@ -59,6 +59,18 @@ def throttled() -> bool | None:
     return any(alarm == "1" for alarm in alarms) if alarms else None
 
 
+def peak_memory_mb() -> float:
+    """Return the peak resident memory of this program, 0.0 where the kernel does not tell.
+
+    Not from getrusage: its ru_maxrss survives exec, so that a small program started by a large one looks large.
+    """
+    try:
+        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) / 1024.0
+    except (OSError, ValueError, KeyError):
+        return 0.0
+
+
 def bytes_written() -> int:
     """Return the bytes this process caused to be written to storage; 0 where the kernel does not tell."""
     try:
@@ -88,7 +100,7 @@ def health_message(
         outbox_bytes=size,
         outbox_dropped=dropped,
         bytes_written=bytes_written(),
-        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+        memory_mb=peak_memory_mb(),
         temperature_c=temperature_c(),
         throttled=throttled(),
     )

@@ -220,7 +220,8 @@ class Health(Message, frozen=True, kw_only=True):
     outbox_dropped: Count
     bytes_written: Count
     """Bytes that this session wrote to its storage, as far as the kernel tells."""
-    memory_mb: Seconds
+    memory_mb: Annotated[float, Meta(ge=0.0)]
+    """Peak resident memory of the daemon, in MiB."""
     temperature_c: float | None
     throttled: bool | None
 

@@ -19,6 +19,7 @@ from edge.capture.media import MediaFile
 from edge.clock import Clock
 from edge.errors import CaptureError
 from edge.header import Headers
+from edge.health import peak_memory_mb
 from edge.pipeline import Outlet, Pipeline
 from edge.policy import decide
 from edge.protocol import Reading
@@ -91,8 +92,7 @@ class Player:
 
     def cost(self) -> Cost:
         """Return what playing has cost so far."""
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-        return Cost(self._played_s, _cpu_s() - self._start_cpu_s, self._start_cpu_s, peak_mb)
+        return Cost(self._played_s, _cpu_s() - self._start_cpu_s, self._start_cpu_s, peak_memory_mb())
 
     def _play(self, name: str, media: MediaFile) -> None:
         self._face.reset()

@@ -138,6 +138,7 @@ def test_nobody_there_is_a_reading_of_nothing(tmp_path: Path) -> None:
         assert row["gate"] == "sure"
 
 
+@pytest.mark.slow
 def test_interrupted_replay_keeps_what_it_has(sample: Path) -> None:
     command = [MIEN_EDGE, "-q", "replay", str(sample), "--json", "--realtime", "--loop"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -209,7 +210,8 @@ def test_real_clips_have_a_face_a_voice_and_both_fused(clips: list[Path], yunet:
     assert happy["face"]["emotion"] == "happy"
 
 
-def test_a_live_microphone_does_not_wait(sample: Path) -> None:
+@pytest.mark.slow
+def test_playing_by_the_clock_takes_as_long_as_the_clip(sample: Path) -> None:
     """Playing by the clock takes as long as the clip, not longer: nothing queues up."""
     started = time.monotonic()
     assert replay(sample, "--json", "--realtime").returncode == 0

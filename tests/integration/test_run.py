@@ -141,6 +141,7 @@ def test_a_device_from_start_to_stop(tmp_path: Path, broker: Mosquitto) -> None:
         assert sequence == sorted(set(sequence))
 
 
+@pytest.mark.slow
 def test_a_camera_that_goes_away_is_reported_and_reopened(tmp_path: Path, broker: Mosquitto) -> None:
     with camera() as port:
         pass  # a port that nothing listens on now
@@ -155,6 +156,7 @@ def test_a_camera_that_goes_away_is_reported_and_reopened(tmp_path: Path, broker
         stop(process)
 
 
+@pytest.mark.slow
 def test_without_a_broker_the_device_works_and_delivers_later(tmp_path: Path, broker: Mosquitto) -> None:
     broker.kill()
     with camera() as port, edge(tmp_path, broker.url, port) as process:
@@ -178,6 +180,7 @@ def test_a_classroom_publishes_no_readings(tmp_path: Path, broker: Mosquitto) ->
         assert all(each.expressions is None for each in messages(seen, "aggregate", Aggregate))
 
 
+@pytest.mark.slow
 def test_mode_off_opens_no_camera(tmp_path: Path, broker: Mosquitto) -> None:
     with camera() as port, subscriber(broker) as seen, edge(tmp_path, broker.url, port, "off") as process:
         seen.wait_for(lambda: len(seen.on("health")) >= 1, within_s=30)

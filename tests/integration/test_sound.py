@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from sample import voice
 
 TONE_HZ = 440.0
 SAMPLE_RATE = 16_000
@@ -150,3 +152,25 @@ def test_a_sound_server_that_dies_is_noticed(server: SoundServer, tmp_path: Path
     server.stop()
     out, _ = listening.communicate(timeout=30.0)
     assert "stopped recording" in json.loads(out.splitlines()[-1])["ended"]
+
+
+@pytest.mark.slow
+def test_the_demo_reads_the_microphone_of_this_machine(server: SoundServer, tmp_path: Path) -> None:
+    """scripts/demo without clips, as on a laptop that has a microphone and no camera."""
+    soundfile.write(tmp_path / "voice.wav", np.tile(voice(), 8), SAMPLE_RATE)
+    playing = server.play(tmp_path / "voice.wav")
+    command = [sys.executable, str(Path(__file__).resolve().parents[2] / "scripts" / "lib" / "demo.py"), "--json"]
+    with subprocess.Popen(
+        command, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        rows = (json.loads(line) for line in demo.stdout)
+        heard = next(row for row in rows if row["speech"] is not None)
+        demo.send_signal(signal.SIGINT)
+        _, log = demo.communicate(timeout=30)
+    playing.kill()
+    playing.wait()
+    assert demo.returncode == 0, log
+    assert "reading no camera and" in log
+    assert (heard["clip"], heard["faces"], heard["face"]) == ("live", 0, None)
+    assert heard["fused"]["emotion"] == heard["final"]["emotion"] or heard["verdict"] is not None

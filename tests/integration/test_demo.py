@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +24,23 @@ BIN = Path(sys.executable).parent
 DEMO = [sys.executable, str(ROOT / "scripts" / "lib" / "demo.py")]
 
 
-def processes() -> set[str]:
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return {line for line in listing.splitlines() if "mien-cloud" in line or "mien-edge" in line}
+MARK = f"MIEN_TEST_MARK={uuid.uuid4()}"
+"""In the environment of every process that these tests start, so that others on this machine do not count."""
+
+
+def processes() -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if MARK.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
 
 
 def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*DEMO, *map(str, arguments)], capture_output=True, text=True, timeout=180, cwd=ROOT)
+    environment = os.environ | dict([MARK.split("=")])
+    command = [*DEMO, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=ROOT, env=environment)
 
 
 def stored(folder: Path, table: str) -> list[str]:
@@ -37,7 +50,6 @@ def stored(folder: Path, table: str) -> list[str]:
 
 
 def test_once_gives_rows_and_leaves_nothing_running(sample: Path, tmp_path: Path) -> None:
-    before = processes()
     missing = tmp_path / "missing.mp4"
     done = demo("--once", "--json", sample, missing)
     assert done.returncode == 1
@@ -50,7 +62,7 @@ def test_once_gives_rows_and_leaves_nothing_running(sample: Path, tmp_path: Path
     assert sum(str(missing) in line for line in done.stderr.splitlines()) == 1
     assert "the live page is http://127.0.0.1:" in done.stderr
     assert "Traceback" not in done.stderr
-    assert processes() <= before
+    assert processes() == []
     readings = stored(ROOT / ".demo", "readings")
     assert len(readings) == len(set(readings)) == 3
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edge.perception.manifest import Output
 from training.calibrate import expected_calibration_error, fit_scaling, least_calibration_error, softmax
+from training.confusion import unweighted_recall
 from training.examples import Half
-from training.speech_task import unweighted_recall
 
 
 @dataclass(frozen=True)

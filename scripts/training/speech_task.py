@@ -17,6 +17,7 @@ from tqdm import tqdm
 from edge.emotions import SPEECH_EMOTIONS
 from edge.perception import features
 from training.augment import augment_speech
+from training.confusion import unweighted_recall
 from training.face_task import predict, rarity_weights
 from training.sound_augment import augment_sound
 from training.speech_data import Clip, load_clips, load_noises
@@ -76,12 +77,6 @@ class SpeechTask:
             "uar": round(unweighted_recall(chosen, self._validation.emotions), 4),
             "accuracy": round(float((chosen == self._validation.emotions).mean()), 4),
         }
-
-
-def unweighted_recall(chosen: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """Return the UAR: the mean over the emotions that occur of the share of each that was recognised."""
-    recalls = [(chosen[truth == emotion] == emotion).mean() for emotion in np.unique(truth)]
-    return float(np.mean(recalls))
 
 
 def speech_inputs(examples: SpeechSet) -> NDArray[np.float32]:

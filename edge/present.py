@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from edge.ledger import Row
@@ -77,14 +78,28 @@ def as_table_row(row: Row) -> str:
     return "  ".join(cell.ljust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True)).rstrip()
 
 
-def summary(cost: Cost, rows: list[Row]) -> str:
+@dataclass
+class Tally:
+    """Counts of the rows so far."""
+
+    readings: int = 0
+    asked: int = 0
+    answered: int = 0
+    changed: int = 0
+
+    def add(self, row: Row) -> None:
+        """Count one more row."""
+        self.readings += 1
+        self.asked += row.reading.gate == "requested"
+        self.answered += row.verdict is not None
+        self.changed += row.verdict is not None and _emotion(row.final) != _emotion(row.reading.fused)
+
+
+def summary(cost: Cost, tally: Tally) -> str:
     """Return the lines under the table: what was asked, what it changed, what it cost."""
-    asked = [row for row in rows if row.reading.gate == "requested"]
-    answered = [row for row in asked if row.verdict is not None]
-    changed = [row for row in answered if _emotion(row.final) != _emotion(row.reading.fused)]
     return (
-        f"{len(rows)} readings, {len(asked)} unsure and sent to the cloud, {len(answered)} answered, "
-        f"{len(changed)} changed by it\n"
+        f"{tally.readings} readings, {tally.asked} unsure and sent to the cloud, {tally.answered} answered, "
+        f"{tally.changed} changed by it\n"
         f"cost of the edge process: {cost.share:.3f} CPU-seconds per second of media "
         f"({cost.cpu_s:.2f} s for {cost.media_s:.1f} s; and {cost.start_cpu_s:.2f} s to start), "
         f"peak memory {cost.peak_mb:.0f} MB"

@@ -9,7 +9,7 @@ from golden import FACE, GOLDEN, IDS
 
 from edge.clock import FakeClock, SystemClock
 from edge.ledger import Ledger, Row
-from edge.present import as_json, as_table_row, summary, table_head
+from edge.present import Tally, as_json, as_table_row, summary, table_head
 from edge.protocol import Reading, Verdict
 from edge.replay import Cost
 
@@ -126,7 +126,10 @@ def test_table_rows_fit_under_their_heads() -> None:
 
 def test_summary_counts_what_the_cloud_changed() -> None:
     rows = [Row("a", reading(1), 0.0, verdict=verdict(1)), Row("a", reading(2, "sure"), 0.0)]
-    text = summary(Cost(10.0, 0.8, 1.0, 140.0), rows)
+    tally = Tally()
+    for row in rows:
+        tally.add(row)
+    text = summary(Cost(10.0, 0.8, 1.0, 140.0), tally)
     assert "2 readings, 1 unsure and sent to the cloud, 1 answered, 0 changed" in text
     assert "0.080 CPU-seconds per second of media" in text
     assert "140 MB" in text

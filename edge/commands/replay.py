@@ -17,7 +17,7 @@ from edge.config import build_config, load_config
 from edge.connect import Connection
 from edge.errors import CaptureError, ConfigError
 from edge.ledger import Ledger, Row
-from edge.present import row_printer, summary
+from edge.present import Tally, row_printer, summary
 from edge.replay import Player
 from edge.settings import Config
 
@@ -27,7 +27,7 @@ STOP_S = 5.0
 DELIVER_S = 30.0
 """Waited for a broker that was there and went away, so that no reading is lost."""
 LATE_S = 2.0
-"""Waited beyond the deadline for verdicts that are on their way."""
+"""Waited beyond the deadline, or after Ctrl-C, for verdicts that are on their way."""
 
 DEMO_DEVICE = {
     "site": {"name": "demo", "mode": "demo", "setting": "private", "jurisdiction": "unknown"},
@@ -57,7 +57,7 @@ class _Replay:
         self._options, self._models = options, models
         self._deadline_s = config.gate.deadline_ms / 1000.0
         self._print_row = row_printer(json_lines=options.json, table=not options.json)
-        self._rows: list[Row] = []
+        self._tally = Tally()
         self._failed = self._stopping = False
         clock = SystemClock()
         self._ledger = Ledger(clock=clock, deadline_s=self._deadline_s, on_row=self._row)
@@ -87,11 +87,11 @@ class _Replay:
         if config.mqtt.broker and not self._connection.wait_for_cloud(self._options.wait_cloud):
             log.warning("no cloud worker was heard within %g s; going on without", self._options.wait_cloud)
         self._play()
-        self._ledger.wait(0.0 if self._stopping else self._deadline_s + LATE_S)
+        self._ledger.wait(LATE_S if self._stopping else self._deadline_s + LATE_S)
         if not self._connection.wait_delivered(DELIVER_S):
             log.warning("the broker went away and did not come back: some readings were not delivered")
         self._connection.stop(STOP_S)
-        text = summary(self._player.cost(), self._rows)
+        text = summary(self._player.cost(), self._tally)
         print(text, file=sys.stderr if self._options.json else sys.stdout, flush=True)
         return 1 if self._failed else 0
 
@@ -108,8 +108,7 @@ class _Replay:
         self._player.stop()
 
     def _row(self, row: Row) -> None:
-        if not self._options.loop:
-            self._rows.append(row)
+        self._tally.add(row)
         self._print_row(row)
 
     def _clip_failed(self, clip: str, error: CaptureError) -> None:

@@ -45,8 +45,8 @@ class Heartbeat:
                 except TimeoutError:
                     break
                 self._wake.clear()
-                await self._beat(publish, self._due)
-                self._due.clear()
+                due, self._due = self._due, set()  # before the await: sites may come up meanwhile
+                await self._beat(publish, due)
                 await asyncio.sleep(MIN_GAP_S)
 
     async def stop(self, publish: Publish) -> None:

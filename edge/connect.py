@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.clock import Clock
+from edge.errors import ConfigError
 from edge.header import Headers
 from edge.link.outbox import Outbox
 from edge.link.session import Link
@@ -57,7 +58,7 @@ class Connection:
             on_command=on_command,
             on_taken_over=self._taken_over,
             username=mqtt.username or None,
-            password=Path(mqtt.password_file).read_text().strip() if mqtt.password_file else None,
+            password=_password(mqtt.password_file),
             ca_file=mqtt.ca_file or None,
             certificate_file=mqtt.certificate_file or None,
             key_file=mqtt.key_file or None,
@@ -111,3 +112,14 @@ class Connection:
         """Say that another client with this device's name pushed this one off the broker."""
         text = f"another client calls itself {self._config.device.name}; this one stopped connecting"
         self.publish("event", Event(**self.headers.next(), type="taken-over", text=text))
+
+
+def _password(file: str) -> str | None:
+    if not file:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"mqtt.password_file: {file} cannot be read: {error}", fix="Check its name and owner"
+        ) from error

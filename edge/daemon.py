@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -78,7 +79,9 @@ class Daemon:
 
     def permissions(self) -> Permissions:
         """Return what may run and leave right now."""
-        return decide(self._site, now=self._clock.wall(), muted=self._muted.is_set())
+        # A clock that may be wrong cannot say that a consent still holds.
+        now = self._clock.wall() if self._clock.synced() else math.inf
+        return decide(self._site, now=now, muted=self._muted.is_set())
 
     def run(self) -> None:
         """Work until `stop` is called."""
@@ -130,7 +133,7 @@ class Daemon:
         for worker in self._workers:
             for item in worker.take():
                 self._pipeline.feed(self._on_session_time(item))
-        self._pipeline.advance(self._now_s() - IN_FLIGHT_S)
+        self._pipeline.advance(self._now_s() - IN_FLIGHT_S, late_s=IN_FLIGHT_S)
         self._expire_requests()
 
     def _now_s(self) -> float:
@@ -155,6 +158,8 @@ class Daemon:
                 self._gate.unanswered(self._now_s())
 
     def _source_changed(self, name: str, state: SourceState, error: str) -> None:
+        if not self.permissions().open_devices:
+            return  # closed by the policy: health says so, and nothing else is said
         event = Event(
             **self._headers.next(), type=f"{name}-{state}", text=f"{name} is {state}", detail={"error": error[:500]}
         )

@@ -35,6 +35,8 @@ def fuse(
     `weights` are the manifest's `fusion_weights`; `reliabilities` are in [0, 1], 1 where a modality is not named. The
     exponents of a lone modality are brought to 1, so that fusing one modality leaves it as it is.
     """
+    if len(distributions) == 1:
+        return next(iter(distributions.values()))
     exponents = {name: weights.get(name, 1.0) * reliabilities.get(name, 1.0) for name in distributions}
     exponents = {name: value for name, value in exponents.items() if value > 0.0}
     if not exponents:

@@ -87,12 +87,10 @@ class Pipeline:
         self._budget_clock, self._deadline_ms = budget_clock, deadline_ms
         self._cutter, self._aggregator = cutter, aggregator
         self._on_reading, self._clip = on_reading, clip
-        self._seen_at = 0.0
 
     def feed(self, item: Frame | Sound) -> None:
         """Take one frame or block of sound."""
         allowed = self._permissions()
-        self._seen_at = self._clock.monotonic()
         if not allowed.detect:
             self._forget()
             return
@@ -101,23 +99,27 @@ class Pipeline:
         else:
             self._speech.hear(item.pcm, item.time_s)
 
-    def advance(self, now_s: float) -> None:
-        """Make readings of all windows that are over once everything before `now_s` has been fed."""
+    def advance(self, now_s: float, *, late_s: float = 0.0) -> None:
+        """Make readings of all windows that are over once everything before `now_s` has been fed.
+
+        `late_s` is how far `now_s` lies behind the clock: a live reading's latency counts from its window's end.
+        """
         for start_s, end_s in self._cutter.advance(now_s):
-            self._close(start_s, end_s)
+            self._close(start_s, end_s, since_end_s=now_s + late_s - end_s if late_s else 0.0)
 
     def finish(self, end_s: float) -> None:
         """Make readings of what remains of a clip that ends at `end_s`, and forget it."""
         for start_s, end in self._cutter.finish(end_s):
             self._close(start_s, end)
 
-    def _close(self, start_s: float, end_s: float) -> None:
+    def _close(self, start_s: float, end_s: float, *, since_end_s: float = 0.0) -> None:
+        begun = self._clock.monotonic() - since_end_s
         allowed = self._permissions()
         if not allowed.detect:
             self._forget()
             return
         window = self._perceive(start_s, end_s, allowed)
-        reading, evidence = self._judge(window, allowed)
+        reading, evidence = self._judge(window, allowed, begun)
         if allowed.publish_aggregates:
             self._aggregate(window)
         self._on_reading(reading, allowed)
@@ -143,7 +145,7 @@ class Pipeline:
         pooled = fuse(distributions, self._weights, reliabilities) if allowed.fuse else None
         return Perceived(start_s, end_s, face, speech, self._temporal.update(pooled), "+".join(sorted(distributions)))
 
-    def _judge(self, window: Perceived, allowed: Permissions) -> tuple[Reading, Evidence | None]:
+    def _judge(self, window: Perceived, allowed: Permissions, begun: float) -> tuple[Reading, Evidence | None]:
         fused = _message(EMOTIONS, window.fused)
         header = self._headers.next()
         evidence = build_evidence(
@@ -169,7 +171,7 @@ class Pipeline:
             voiced_share=window.speech.voiced_share,
             gate=decision.reason,
             threshold=decision.threshold,
-            latency_ms=max(0.0, (self._clock.monotonic() - self._seen_at) * 1000.0),
+            latency_ms=max(0.0, (self._clock.monotonic() - begun) * 1000.0),
         )
         return reading, evidence
 

@@ -6,7 +6,9 @@ The table that it implements is in docs/privacy.md. Remote commands may only tig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from edge.protocol import Mode
 
@@ -19,43 +21,20 @@ Offload = Literal["never", "features", "crops"]
 Basis = Literal["", "medical", "safety"]
 """The declared ground for inferring emotions at work or in education (EU AI Act, Art. 5(1)(f))."""
 
-EU_EEA = frozenset(
-    (
-        "AT",
-        "BE",
-        "BG",
-        "HR",
-        "CY",
-        "CZ",
-        "DK",
-        "EE",
-        "FI",
-        "FR",
-        "DE",
-        "GR",
-        "HU",
-        "IE",
-        "IT",
-        "LV",
-        "LT",
-        "LU",
-        "MT",
-        "NL",
-        "PL",
-        "PT",
-        "RO",
-        "SK",
-        "SI",
-        "ES",
-        "SE",
-        "IS",
-        "LI",
-        "NO",
-        "EU",
-        "EEA",
-    )
+OUTSIDE_EU = frozenset(
+    """
+    AD AE AF AG AI AL AM AO AQ AR AS AU AW AZ BA BB BD BF BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF
+    CG CH CI CK CL CM CN CO CR CU CV CW CX DJ DM DO DZ EC EG EH ER ET FJ FK FM FO GA GB GD GE GG GH GI GL GM GN GQ
+    GS GT GU GW GY HK HM HN HT ID IL IM IN IO IQ IR JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LK LR LS
+    LY MA MC MD ME MG MH MK ML MM MN MO MP MR MS MU MV MW MX MY MZ NA NC NE NF NG NI NP NR NU NZ OM PA PE PF PG PH
+    PK PM PN PR PS PW PY QA RS RU RW SA SB SC SD SG SH SJ SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL
+    TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE ZA ZM ZW
+    """.split()  # noqa: SIM905 - as a list it would fill three screens
 )
-UNKNOWN = "unknown"
+"""ISO 3166-1 alpha-2 codes outside the EU, the EEA and the EU's outermost regions. Whatever is not in this list, a
+member state, `EU`, `unknown`, another spelling or a typo, gets the strict law."""
+
+Jurisdiction = Annotated[str, Meta(pattern="^([A-Z]{2}|EEA|unknown)$")]
 PROTECTED = ("education", "workplace")
 
 MIN_AGGREGATE_S = 60.0
@@ -79,8 +58,8 @@ class Site:
 
     mode: Mode
     setting: Setting
-    jurisdiction: str
-    """ISO 3166 country code, `EU`, `EEA`, or `unknown`."""
+    jurisdiction: Jurisdiction
+    """ISO 3166-1 alpha-2 country code, `EU`, `EEA`, or `unknown`."""
     offload: Offload
     basis: Basis = ""
     consent: Consent | None = None
@@ -140,9 +119,7 @@ def decide(site: Site, *, now: float, muted: bool = False) -> Permissions:
 
 def forbidden_by_law(site: Site) -> bool:
     """Tell whether inferring emotions is prohibited: at work or in education, in the EU/EEA or who knows where."""
-    jurisdiction = site.jurisdiction.upper()
-    covered = jurisdiction in EU_EEA or jurisdiction == UNKNOWN.upper()
-    return covered and site.setting in PROTECTED and site.basis == ""
+    return site.jurisdiction not in OUTSIDE_EU and site.setting in PROTECTED and site.basis == ""
 
 
 def _readings(site: Site, *, why: str, need_basis: bool = False) -> Permissions:

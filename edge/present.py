@@ -10,6 +10,7 @@ from typing import Any
 from edge.ledger import Row
 from edge.protocol import Distribution
 from edge.replay import Cost
+from edge.text import printable
 
 COLUMNS = (
     ("clip", 26),
@@ -65,7 +66,7 @@ def as_table_row(row: Row) -> str:
     """Return one line of the table."""
     reading = row.reading
     cells = (
-        _shortened(row.clip, COLUMNS[0][1]),
+        _shortened(printable(row.clip), COLUMNS[0][1]),
         f"{reading.start_s:.1f}-{reading.end_s:.1f} s",
         str(reading.faces),
         _word(reading.face),

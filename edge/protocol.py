@@ -108,7 +108,7 @@ class Birth(Message, frozen=True, kw_only=True):
     python: str
     models: list[ModelInfo]
     sources: dict[str, str]
-    """Kind of source per modality, e.g. {"face": "picamera2", "speech": "alsa"}: never a URL or a path."""
+    """Kind of source, e.g. {"camera": "picamera2", "microphone": "portaudio"}: never a URL or a path."""
     config_sha256: str
 
 
@@ -136,7 +136,7 @@ class Reading(Message, frozen=True, kw_only=True):
     threshold: Probability | None
     """The confidence asked for; null where no confidence would do or nothing was perceived."""
     latency_ms: Seconds
-    """From the end of the window to the reading."""
+    """From the end of the window to the reading; in a replay, from when its last frame was read."""
 
 
 class Aggregate(Message, frozen=True, kw_only=True):
@@ -214,7 +214,7 @@ class Health(Message, frozen=True, kw_only=True):
     uptime_s: Seconds
     sources: dict[str, SourceHealth]
     timings: dict[str, Percentiles]
-    """Per stage: detect, face, speech, reading, verdict."""
+    """Per stage: `reading` = window's end to reading, `verdict` = request to answer."""
     outbox_rows: Count
     outbox_bytes: Count
     outbox_dropped: Count

@@ -6,6 +6,7 @@ a broker the readings are published and the verdicts awaited; without one nothin
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from edge.assemble import Models, face_stage, make_gate, speech_stage
 from edge.capture.base import Frame, Sound
 from edge.capture.media import MediaFile
 from edge.clock import Clock
-from edge.errors import CaptureError
+from edge.errors import CaptureError, Undecodable
 from edge.header import Headers
 from edge.health import peak_memory_mb
 from edge.pipeline import Outlet, Pipeline
@@ -25,7 +26,10 @@ from edge.policy import decide
 from edge.protocol import Reading
 from edge.settings import Config
 from edge.temporal import TemporalFilter
+from edge.text import printable
 from edge.windows import WindowCutter
+
+log = logging.getLogger(__name__)
 
 TAIL_S = 1.0
 """Seconds. A shorter tail joins the window before it."""
@@ -85,6 +89,10 @@ class Player:
                 self._play(name, media)
         except CaptureError as error:
             self._on_failure(name, error)
+        except Exception as error:
+            # Whatever one clip does, the others run.
+            log.debug("%s", name, exc_info=True)
+            self._on_failure(name, Undecodable(f"reading it failed unexpectedly: {error!r}", fix="Please report this"))
 
     def stop(self) -> None:
         """End playing after the current frame; the readings so far stand."""
@@ -134,7 +142,7 @@ class Player:
             aggregator=Aggregator(self._headers, k=self._config.privacy.k, length_s=self._config.privacy.aggregate_s),
             deadline_ms=self._config.gate.deadline_ms,
             on_reading=lambda reading, allowed: self._on_reading(name, reading) if allowed.publish_readings else None,
-            clip=Path(name).name,
+            clip=printable(Path(name).name),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from edge.policy import Basis, Consent, Offload, Setting, Site
+from edge.policy import Basis, Consent, Jurisdiction, Offload, Setting, Site
 from edge.protocol import Mode, Name
 
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -22,8 +22,8 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What the device is for; see docs/privacy.md."""
     setting: Setting
     """What kind of place it is. A fleet vehicle is a workplace."""
-    jurisdiction: Annotated[str, Meta(pattern="^([A-Za-z]{2,3}|unknown)$")]
-    """ISO 3166 country code, EU, EEA, or unknown."""
+    jurisdiction: Jurisdiction
+    """ISO 3166-1 alpha-2 country code in capitals, EU, EEA, or unknown; `unknown` gets the strictest law."""
 
 
 class PrivacySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

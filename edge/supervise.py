@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from edge.capture.base import Frame, FrameSource, Sound, SoundSource
+from edge.capture.base import SAMPLE_RATE, Frame, FrameSource, Sound, SoundSource
 from edge.clock import Clock
 from edge.errors import CaptureError
 from edge.protocol import SourceHealth, SourceState
@@ -57,7 +57,7 @@ class SourceWorker:
         self._dropped_before = 0
         self._dropped_here = 0
         self._source: FrameSource | SoundSource | None = None
-        self._taken: deque[float] = deque(maxlen=64)
+        self._taken: deque[tuple[float, float]] = deque(maxlen=64)
         self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
 
     def start(self) -> None:
@@ -82,10 +82,11 @@ class SourceWorker:
             times = list(self._taken)
             dropped = self._dropped_here
         source = self._source
-        span = times[-1] - times[0] if len(times) > 1 else 0.0
+        span = times[-1][0] - times[0][0] if len(times) > 1 else 0.0
+        amount = sum(size for _, size in times[1:])
         return SourceHealth(
             state=self._state,
-            rate=(len(times) - 1) / span if span > 0.0 and self._state == "ok" else 0.0,
+            rate=amount / span if span > 0.0 and self._state == "ok" else 0.0,
             dropped=dropped + self._dropped_before + (source.dropped if source is not None else 0),
             error=self._error,
         )
@@ -103,12 +104,20 @@ class SourceWorker:
                     self._read(source)
                     backoff_s = BACKOFF_FIRST_S
             except CaptureError as error:
-                self._change("down", str(error))
-                self._stop.wait(backoff_s)
-                backoff_s = min(BACKOFF_MOST_S, backoff_s * 2.0)
+                backoff_s = self._failed(str(error), backoff_s)
+            except Exception as error:
+                # A driver or a library that surprises us costs this source a pause, not its thread.
+                log.exception("%s failed", self.name)
+                backoff_s = self._failed(f"unexpected: {error!r}", backoff_s)
             finally:
                 self._dropped_before += 0 if self._source is None else self._source.dropped
                 self._source = None
+
+    def _failed(self, error: str, backoff_s: float) -> float:
+        """Report the failure, wait, and return the next pause in seconds."""
+        self._change("down", error)
+        self._stop.wait(backoff_s)
+        return min(BACKOFF_MOST_S, backoff_s * 2.0)
 
     def _read(self, source: FrameSource | SoundSource) -> None:
         last = self._clock.monotonic()
@@ -130,7 +139,7 @@ class SourceWorker:
                 self._items.popleft()
                 self._dropped_here += 1
             self._items.append(item)
-            self._taken.append(now)
+            self._taken.append((now, 1.0 if isinstance(item, Frame) else len(item.pcm) / SAMPLE_RATE))
         self._ready.set()
 
     def _change(self, state: SourceState, error: str) -> None:
@@ -138,4 +147,7 @@ class SourceWorker:
         self._state, self._error = state, error
         if changed:
             log.log(logging.INFO if state == "ok" else logging.WARNING, "%s is %s %s", self.name, state, error)
-            self._on_change(self.name, state, error)
+            try:
+                self._on_change(self.name, state, error)
+            except Exception:
+                log.exception("nobody could be told that %s is %s", self.name, state)

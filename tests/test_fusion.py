@@ -61,3 +61,8 @@ def test_calm_counts_as_neutral() -> None:
     assert folded.sum() == pytest.approx(1.0)
     neutral = speech[SPEECH_EMOTIONS.index("neutral")] + speech[SPEECH_EMOTIONS.index("calm")]
     assert folded[EMOTIONS.index("neutral")] == pytest.approx(neutral)
+
+
+def test_one_modality_of_no_quality_at_all_still_stays_as_it_is() -> None:
+    face = np.full(7, 1 / 7, np.float32)
+    np.testing.assert_array_equal(fuse({"face": face}, WEIGHTS, {"face": 0.0}), face)

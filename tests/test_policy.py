@@ -6,7 +6,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.policy import EU_EEA, Basis, Consent, Offload, Setting, Site, decide, forbidden_by_law
+from edge.policy import OUTSIDE_EU, Basis, Consent, Offload, Setting, Site, decide, forbidden_by_law
 from edge.protocol import Mode
 
 NOW = 1_000.0
@@ -23,7 +23,7 @@ SITES = st.builds(
     Site,
     mode=st.sampled_from(get_args(Mode)),
     setting=st.sampled_from(get_args(Setting)),
-    jurisdiction=st.sampled_from(["DE", "fr", "EEA", "unknown", "UNKNOWN", "US", "IN"]),
+    jurisdiction=st.sampled_from(["DE", "FR", "EU", "EEA", "unknown", "ZZ", "US", "IN"]),
     offload=st.sampled_from(get_args(Offload)),
     basis=st.sampled_from(get_args(Basis)),
     consent=CONSENTS,
@@ -89,10 +89,19 @@ def test_off_is_off(site: Site) -> None:
         assert not decide(site, now=NOW).open_devices
 
 
-def test_every_member_state_in_any_case_is_covered() -> None:
-    for country in EU_EEA:
-        site = Site(mode="vehicle", setting="workplace", jurisdiction=country.lower(), offload="crops")
-        assert forbidden_by_law(site)
+@given(
+    st.one_of(st.sampled_from(["DE", "DEU", "de", "EL", "RE", "AX", "DD", "EU", "unknown", ""]), st.text(max_size=4))
+)
+def test_whatever_is_not_surely_outside_the_eu_gets_the_strict_law(jurisdiction: str) -> None:
+    site = Site(mode="vehicle", setting="workplace", jurisdiction=jurisdiction, offload="crops")
+    assert forbidden_by_law(site) == (jurisdiction not in OUTSIDE_EU)
+
+
+def test_the_list_of_countries_outside_holds_no_member_state() -> None:
+    members = {"AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT", "LV", "LT"}
+    members |= {"LU", "MT", "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE", "IS", "LI", "NO"}
+    assert not members & OUTSIDE_EU
+    assert {"US", "GB", "CH", "IN", "JP"} <= OUTSIDE_EU
 
 
 def test_a_vehicle_outside_the_eu_reads_but_sends_evidence_only_with_a_basis() -> None:

@@ -133,6 +133,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
     Raises SourceMissing if there is no such file or it may not be read, Undecodable if it is not a media file.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise SourceMissing(f"{path} is no regular file", fix="Name a media file")
     try:
         file = path.open("rb")
     except IsADirectoryError as error:

@@ -17,9 +17,11 @@ from edge.config import build_config, load_config
 from edge.connect import Connection
 from edge.errors import CaptureError, ConfigError
 from edge.ledger import Ledger, Row
+from edge.policy import decide
 from edge.present import Tally, row_printer, summary
 from edge.replay import Player
 from edge.settings import Config
+from edge.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,9 @@ class _Replay:
         )
         if config.mqtt.broker and not self._connection.wait_for_cloud(self._options.wait_cloud):
             log.warning("no cloud worker was heard within %g s; going on without", self._options.wait_cloud)
+        allowed = decide(config.declared_site(), now=SystemClock().wall())
+        if not allowed.publish_readings:
+            print(f"mien-edge: the policy lets no readings out: {allowed.why}", file=sys.stderr, flush=True)
         self._play()
         self._ledger.wait(LATE_S if self._stopping else self._deadline_s + LATE_S)
         if not self._connection.wait_delivered(DELIVER_S):
@@ -109,11 +114,15 @@ class _Replay:
 
     def _row(self, row: Row) -> None:
         self._tally.add(row)
-        self._print_row(row)
+        try:
+            self._print_row(row)
+        except BrokenPipeError:  # whoever read us has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._stop()
 
     def _clip_failed(self, clip: str, error: CaptureError) -> None:
         self._failed = True
-        print(f"mien-edge: {clip}: {error}", file=sys.stderr, flush=True)
+        print(printable(f"mien-edge: {clip}: {error}"), file=sys.stderr, flush=True)
 
 
 def _config(options: argparse.Namespace) -> Config:

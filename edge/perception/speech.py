@@ -103,7 +103,8 @@ class SpeechStage:
         pcm = self._buffer.take(start_s, end_s)
         if not len(pcm):
             return SpeechWindow()
-        share = voiced_share(pcm)
+        # Of the window, not of the sound in it: a scrap of sound is no evidence, however voiced it is.
+        share = voiced_share(pcm) * min(1.0, len(pcm) / ((end_s - start_s) * SAMPLE_RATE))
         if not infer or self.model is None or share < VOICED_SHARE_MIN:
             return SpeechWindow(voiced_share=share)
         features = speech_features(pcm)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from edge.assemble import YUNET_FILE, data_folder
 from edge.commands.fetch import install_yunet
@@ -67,7 +67,7 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             folder = stack.enter_context(_store())
-            cloud = Cloud(stack, folder, options.port)
+            cloud = stack.enter_context(Cloud(folder, options.port))  # ends after the device, which needs it
             if not cloud.start():
                 return 1
             say(f"the store is {folder / 'cloud'}")
@@ -79,16 +79,24 @@ def main() -> int:
 
 
 class Cloud:
-    """The cloud's process. After a crash it is started again on the same ports and the same store."""
+    """The cloud's process, ended with the block. After a crash it can be started again, on the same ports and store."""
 
-    def __init__(self, stack: ExitStack, folder: Path, port: int) -> None:
-        self._stack, self._folder = stack, folder
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
         self._ports = ["--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
         self.web = self.broker = ""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
     def start(self) -> bool:
         """Start it and wait until it is ready; False, with the reason on stderr, if it does not get there."""
+        self._stack.close()
         path = self._folder / "ready.json"
         path.unlink(missing_ok=True)
         command = [str(BIN / "mien-cloud"), "serve", *self._ports, "--ready-file", str(path)]
@@ -155,7 +163,7 @@ def _await_ready(cloud: subprocess.Popen[bytes], path: Path) -> dict[str, str] |
             ready: dict[str, str] = json.loads(path.read_text())
             return ready
         if cloud.poll() is not None:
-            say("the cloud did not start; the lines above say why")
+            say("the cloud did not start; it says:")
             return None
         time.sleep(0.05)
     say(f"the cloud was not ready within {READY_S:g} s")

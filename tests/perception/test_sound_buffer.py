@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.perception.speech import SoundBuffer
+from edge.perception.speech import SoundBuffer, SpeechStage
 
 RATE = 16_000
 
@@ -46,3 +46,13 @@ def test_sound_that_begins_late_or_comes_twice_is_placed_by_its_time() -> None:
     window = buffer.take(0.0, 3.0)
     assert len(window) == RATE + RATE // 2
     assert (window[RATE:] == 2.0).all()
+
+
+def test_a_scrap_of_sound_is_no_voice_in_the_window() -> None:
+    """However voiced it is: the share is of the window, not of the sound in it."""
+    hummed = (0.3 * np.sign(np.sin(2 * np.pi * 140 * np.arange(3 * RATE) / RATE))).astype(np.float32)
+    whole, scrap = SpeechStage(None), SpeechStage(None)
+    whole.hear(hummed, 0.0)
+    scrap.hear(hummed[: RATE // 25], 0.0)
+    assert (scrap.take(0.0, 3.0, infer=False).voiced_share or 0.0) <= 0.04 / 3.0 + 1e-6
+    assert whole.take(0.0, 3.0, infer=False).voiced_share is not None

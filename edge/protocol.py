@@ -136,7 +136,7 @@ class Reading(Message, frozen=True, kw_only=True):
     threshold: Probability | None
     """The confidence asked for; null where no confidence would do or nothing was perceived."""
     latency_ms: Seconds
-    """From the end of the window to the reading; in a replay, from when its last frame was read."""
+    """From the end of the window to the reading; in a replay, from the closing of the window."""
 
 
 class Aggregate(Message, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from typing import IO, Self
 
 from edge.assemble import YUNET_FILE, data_folder
 from edge.commands.fetch import install_yunet
+from edge.errors import MienError
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -220,10 +221,13 @@ def _install_detector() -> None:
     if "MIEN__FACE__DETECTOR_MODEL" in os.environ or (data_folder() / YUNET_FILE).exists():
         return
     beside = Path(os.environ.get("MIEN_MODELS_DIR", ROOT.parent / "shared" / "models")) / YUNET_FILE
-    if beside.exists():
-        say(f"{install_yunet(beside.read_bytes(), data_folder(), str(beside))}: faces are found with YuNet")
-    else:
-        say("faces are found with the Haar cascade; `.venv/bin/mien-edge models fetch` gets a better detector")
+    try:
+        if beside.exists():
+            say(f"{install_yunet(beside.read_bytes(), data_folder(), str(beside))}: faces are found with YuNet")
+            return
+    except (MienError, OSError) as error:
+        say(f"YuNet cannot be used: {error}")
+    say("faces are found with the Haar cascade; `.venv/bin/mien-edge models fetch` gets a better detector")
 
 
 def _watch(edge: subprocess.Popen[bytes], cloud: Cloud) -> int:

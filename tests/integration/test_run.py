@@ -132,6 +132,8 @@ def test_a_device_from_start_to_stop(tmp_path: Path, broker: Mosquitto) -> None:
         assert readings[-1].face is not None
         assert readings[-1].speech is None
         assert readings[-1].gate in ("sure", "forbidden")
+        # A window is closed half a second after its end, so no reading can be quicker, and none waits for another.
+        assert all(500.0 <= each.latency_ms < 5000.0 for each in readings)
         assert any(each.sources["camera"].state == "ok" for each in messages(seen, "health", Health))
         stop(process)
         seen.wait_for(lambda: len(seen.on("availability")) >= 2)

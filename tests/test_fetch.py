@@ -22,9 +22,14 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing when a client hangs up on too large a file: its own message is what counts."""
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
+    with Server(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
         Thread(target=running.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()

@@ -40,6 +40,12 @@ def misalign(faces: Tensor, generator: Generator) -> Tensor:
     return functional.grid_sample(faces, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
+def flip_some(faces: Tensor, generator: Generator) -> Tensor:
+    """Mirror half of the faces (N, 1, 48, 48)."""
+    mirrored = _uniform(len(faces), generator) < 0.5
+    return torch.where(_per_example(mirrored), faces.flip(3), faces)
+
+
 def lose_detail(faces: Tensor, generator: Generator) -> Tensor:
     """Blur a sixth of them, take a tenth from half the resolution (small faces in the frame)."""
     chance = _uniform(len(faces), generator)

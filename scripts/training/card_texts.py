@@ -13,8 +13,7 @@ INPUTS = {
 }
 
 NETS = {
-    "face-full": "mean logits of two residual nets, the device's one of them, each for the face and its mirror image: "
-    "`scripts/training/nets.py`",
+    "face-full": "mean logits of a residual net for the face and its mirror image: `scripts/training/nets.py`",
 }
 """By the name of the model, where there is more to say than of all."""
 
@@ -36,7 +35,8 @@ _FACE_DATA = """\
   dropped; images with fewer than five votes left teach the FER2013 head only.
 - Validation is PublicTest, split in two halves with identical images together: one to watch training, calibrate and
   choose thresholds, the other held back for the figures below. PrivateTest was never read.
-- Some PublicTest images also stand, nearly or exactly, in the training set: there is a figure without them."""
+- Some PublicTest images also stand, nearly or exactly, in the training set: there is a figure without them.
+- The device's model may have learnt from the cloud's answers on the training images: see "Made by"."""
 
 _SPEECH_DATA = """\
 - RAVDESS speech (Livingstone & Russo 2018, CC BY-NC-SA 4.0): actors 02-17 train; 18 and 19 watch training, calibrate
@@ -62,8 +62,11 @@ TEXTS = {
         "data": _FACE_DATA,
         "figures": "FER+ majorities (over half of the votes, contempt left out) are the truth that means something; "
         "FER2013 labels, which people confirm in about two cases of three, are what the literature reports.",
+        "fairness": "By the quality of the picture, in terciles of the held-back half, head `ferplus`. The images "
+        "say nothing of age, sex or skin, so fairness by these **could not be measured** and must be before any "
+        "deployment.",
         "limits": "- Web images of 2013: ages, skin tones, cultures and lighting as a search engine gave them, "
-        "unbalanced and unlabelled, so fairness by group **could not be measured** and must be before any deployment.\n"
+        "unbalanced and unlabelled.\n"
         "- Disgust and fear are rare in the data and poorly recognised.\n"
         "- Profiles, masks, hands, infrared light and faces smaller than about 40 pixels make it worse.",
         "licence": _FACE_LICENCE,
@@ -75,9 +78,10 @@ TEXTS = {
         "data": _SPEECH_DATA,
         "figures": "Speakers never heard in training; eight emotions, so chance is 12.5 %. With two speakers in it the "
         "held-back half is small: an accuracy of 60 % on 120 clips is known to about +-9 points, by sex worse.",
+        "fairness": "By the actor's sex and by speaker. Two held-back speakers, one woman and one man, are an example, "
+        "no measurement of fairness; `scripts/evaluate speech --groups sex` measures any pack.",
         "limits": "- Acted emotions are stronger than everyday ones: expect less in the field.\n"
         "- North American English only. Age, accent, illness and language change the voice more than emotion does.\n"
-        "- Two held-back speakers, one woman and one man, are an example, no measurement of fairness.\n"
         "- Music, several voices at once and loud rooms make it worse.",
         "licence": _SPEECH_LICENCE,
     },

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge.perception.manifest import Gate, Manifest, ModelEntry, Output
 from training import card_texts
 from training.fusion_fit import PAIRS
 from training.measure import HeadFigures
+
+
+@dataclass(frozen=True)
+class Made:
+    """The training run that a model came from."""
+
+    settings: dict[str, Any]
+    """Of the run; `done` is the number of epochs reached."""
+    note: str
+    """What else happened to it, from NOTE.md in its folder; empty if nothing did."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +32,10 @@ class Facts:
     """Per head, on the held-back half."""
     agreement: float | None
     """Share of examples on which both TFLite runtimes choose the same; None for ONNX."""
-    settings: dict[str, float]
-    """Of the training run; `done` is the number of epochs reached."""
-    note: str
-    """What else happened to the run, from NOTE.md in its folder; empty if nothing did."""
+    made: Made
+    fairness: str
+    robustness: str
+    """Tables, of the held-back half."""
     held_back_gate: tuple[float, float, int] | None
     """Share kept, error among kept, n on the held-back half at the gate's threshold; None without a threshold."""
 
@@ -42,6 +53,8 @@ def write_card(folder: Path, facts: Facts, manifest: Manifest) -> None:
         "## Not for\n\n" + card_texts.FORBIDDEN,
         "## Data\n\n" + words["data"],
         "\n\n".join(["## Figures", words["figures"], *heads]),
+        "## For whom it does worse\n\n" + words["fairness"] + "\n\n" + facts.fairness,
+        "## Under what conditions it does worse\n\n" + facts.robustness,
         "## How sure is sure\n\n" + _gates(facts, manifest),
         "## Limits\n\n" + words["limits"],
         "## Licence\n\n" + words["licence"],
@@ -107,11 +120,13 @@ def _gate_row(gate: Gate) -> tuple[str, str, str, str]:
 
 def _made_by(facts: Facts) -> str:
     task, arch = facts.entry.name.split("-")
-    settings = facts.settings
+    settings = facts.made.settings
+    distil = " --distil" if settings.get("distil") else ""
+    start = f" --start runs/{settings['start']}" if settings.get("start") else ""
     return (
-        f"`scripts/train {task} --arch {arch} --epochs {settings['epochs']} --seed {settings['seed']}` "
+        f"`scripts/train {task} --arch {arch} --epochs {settings['epochs']} --seed {settings['seed']}{distil}{start}` "
         f"({settings['done']} epochs done), then `scripts/train export --arch {arch}`, which wrote this page.\n\n"
-        f"{facts.note}"
+        f"{facts.made.note}"
     ).strip()
 
 

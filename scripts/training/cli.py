@@ -7,45 +7,60 @@ import os
 import sys
 from pathlib import Path
 
+from training.baselines import command as baselines
+from training.baselines.catalogue import names as baseline_names
 from training.errors import TrainingError
+from training.prepare import command as prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "runs"
 MODEL_FOLDERS = {"edge": ROOT / "models_tflite", "full": ROOT / "cloud" / "models"}
 
+ARCHS = ["edge", "full"]
+
 DESCRIPTION = """\
 Train the face and speech models and export them for the device and the cloud.
 
-  scripts/train face                     the face model of the device, about 20 minutes on two cores
-  scripts/train face --arch full         the cloud's, about 40 minutes
-  scripts/train speech                   tone of voice; --arch full likewise
-  scripts/train face --resume            go on after Ctrl-C or a power cut
+  scripts/train face --arch full         the cloud's face model, about 35 minutes on two idle cores
+  scripts/train face                     the device's, about 20 minutes
+  scripts/train face --distil            the same, taught also by the cloud's, which must have been trained before
+  scripts/train speech                   tone of voice, for the device, about 5 minutes
+  scripts/train speech --arch full       the cloud's, about 10 minutes
   scripts/train export                   int8 TFLite, ONNX, calibration, gates, manifests, model cards
 
-Checkpoints, metrics.json and curves.png go to runs/TASK-ARCH. Data are read from --data, else $MIEN_DATA_DIR, else
-../shared/data beside the repository; docs of what must be there: face/fer2013.csv + fer2013new.csv (or the packs),
-speech/RAVDESS/Actor_NN/*.wav, speech/TESS/*/*.wav."""
+  scripts/train face --distil --resume   goes on after Ctrl-C or a power cut, with the options that it began with
+  scripts/train compare                  the models of the papers that Mien grew out of, beside its own
+  scripts/train prepare CORPUS SOURCE    make the packs that all these read, of releases as downloaded
+
+Checkpoints, metrics.json and curves.png go to runs/TASK-ARCH. Packs are read from --data, else $MIEN_DATA_DIR, else
+../shared/data beside the repository; docs/data.md says which, where to get the releases, and under which terms."""
 
 TRAIN_HELP = """\
 Training is seeded: the same seed, data, threads and machine give the same weights, resumed or not. After each epoch the
-net is saved and tried on the calibration half of the validation data; the other is only read by `scripts/train export`.
-Ctrl-C stops; at most one epoch is lost."""
+net is saved and tried on the calibration half of the validation data; the other half is read by `scripts/train export`
+and `compare` alone, for their figures. Ctrl-C stops; at most one epoch is lost."""
 
 EXPORT_HELP = """\
 Takes the averaged weights of runs/face-ARCH and runs/speech-ARCH and writes, for `edge`, models_tflite/ (int8 TFLite,
-run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch). Temperature and bias
-of every head, fusion weights and gate thresholds are fitted on the calibration half of the validation data, all figures
-of the cards measured on the other half. The cloud's face model takes in the device's: it needs runs/face-edge, too.
-What a card should say of a run besides stands in runs/TASK-ARCH/NOTE.md."""
+run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch; its face model looks
+at the mirror image as well). Temperature and bias of every head, fusion weights and gate thresholds are fitted on the
+calibration half of the validation data, all figures of the cards measured on the other half. What a card should say of
+a run besides stands in runs/TASK-ARCH/NOTE.md."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0, 1 for what the user can mend, 130 after Ctrl-C."""
     try:
         options = _parser().parse_args(arguments)
+        if options.command == "prepare":
+            return prepare.run(options)
         data = _data_folder(options.data)
         if options.command == "export":
             return _export(options, data)
+        if options.command == "compare":
+            return baselines.compare(options, data, RUNS, MODEL_FOLDERS)
+        if baselines.is_baseline(options):
+            return baselines.train(options, data, RUNS)
         return _train(options, data)
     except TrainingError as error:
         print(f"train: {error}", file=sys.stderr)
@@ -62,20 +77,34 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog="scripts/train", description=DESCRIPTION, formatter_class=raw)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="face|speech|export")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="face|speech|export|compare|prepare")
     for task in ("face", "speech"):
         about = f"Train a {task} model.\n\n{TRAIN_HELP}"
         command = commands.add_parser(task, help=f"train a {task} model", description=about, formatter_class=raw)
-        command.add_argument("--arch", choices=["edge", "full"], default="edge", help="for the device or for the cloud")
+        command.add_argument(
+            "--arch",
+            choices=[*ARCHS, *baseline_names(task)],
+            default="edge",
+            metavar="NAME",
+            help="edge for the device, full for the cloud (edge); or a baseline, listed below",
+        )
         command.add_argument("--epochs", type=_positive, metavar="N", help="how often all examples are seen")
-        command.add_argument("--seed", type=int, default=0, metavar="S", help="of weights, order and changes (0)")
+        command.add_argument("--seed", type=_seed, default=0, metavar="S", help="of weights, order and changes (0)")
+        if task == "face":
+            about = "learn also from what full says, which must have been trained before (only --arch edge)"
+            command.add_argument("--distil", action="store_true", help=about)
+        about = "start from the weights of this run of the same net, at 0.3 of the learning rate"
+        command.add_argument("--start", type=Path, metavar="RUN", help=about)
         command.add_argument("--resume", action="store_true", help="go on from the last saved epoch")
         command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (all cores)")
+        baselines.add_options(command, task)
         _add_data(command)
+    _add_data(baselines.add_compare(commands))
     command = commands.add_parser("export", help="write what ships", description=EXPORT_HELP, formatter_class=raw)
     command.add_argument("--arch", choices=["edge", "full"], help="only the device's, or only the cloud's models")
-    command.add_argument("--version", default="0.1.0", metavar="V", help="written into the manifest (0.1.0)")
+    command.add_argument("--version", default="0.2.0", metavar="V", help="written into the manifest (0.2.0)")
     _add_data(command)
+    prepare.add_parser(commands)
     return parser
 
 
@@ -89,6 +118,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
 def _data_folder(named: Path | None) -> Path:
     folder = named or Path(os.environ.get("MIEN_DATA_DIR") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
@@ -99,12 +134,16 @@ def _data_folder(named: Path | None) -> Path:
 def _train(options: argparse.Namespace, data: Path) -> int:
     from training.runs import Order, train
 
+    if getattr(options, "distil", False) and options.arch != "edge":
+        raise TrainingError("--distil is for --arch edge: the full one is its teacher")
     order = Order(
         task=options.command,
         arch=options.arch,
         data=data,
         runs=RUNS,
         epochs=options.epochs,
+        distil=getattr(options, "distil", False),
+        start=options.start,
         seed=options.seed,
         resume=options.resume,
         threads=options.threads,
@@ -113,6 +152,9 @@ def _train(options: argparse.Namespace, data: Path) -> int:
         trainer = train(order)
     except KeyboardInterrupt:
         again = "" if options.epochs is None else f" --epochs {options.epochs}"
+        again += " --distil" if order.distil else ""
+        again += "" if order.start is None else f" --start {order.start}"
+        again += "" if options.data is None else f" --data {options.data}"
         print(
             f"train: stopped; the last whole epoch is saved in {order.folder}. Go on with: "
             f"scripts/train {order.task} --arch {order.arch}{again} --seed {order.seed} --resume",

@@ -5,82 +5,98 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
+from edge.assemble import YUNET_FILE, data_folder
 from edge.errors import MienError
-from edge.perception.manifest import Manifest, ModelEntry, Output, load_manifest, verified_file
-from edge.perception.runtime import TfliteModel
-from training.calibrate import ECE_BINS, expected_calibration_error
+from edge.perception.detect import FaceDetector, HaarDetector, YunetDetector
+from training import fairness, robustness, robustness_face, robustness_speech
+from training.calibrate import expected_calibration_error
 from training.confusion import confusion_matrix, macro_f1, unweighted_recall
 from training.errors import TrainingError
-from training.packs import Pack, read_face_pack, read_speech_pack
-
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = {"edge": ROOT / "models_tflite", "full": ROOT / "cloud" / "models"}
-BATCH = 64
-
-DESCRIPTION = """\
-How a model does on a pack (docs/data.md), as it ships: quantised, calibrated, on the runtime of the device.
-
-  scripts/evaluate face --data face/fer2013_public.npz                       the device's model, FER+ labels
-  scripts/evaluate face --data face/fer2013_public.npz --labels fer2013 --model full
-  scripts/evaluate speech --data speech/ravdess.zip --split val --json
-  scripts/evaluate face --data pack.npz --runtime tflite --plot plots
-"""
-
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+from training.evaluate_cli import parse_options, table
+from training.models import Recogniser
+from training.packs import Clips, Pack, read_clips, read_face_pack, read_noises
 
 
 def main() -> int:
-    """Measure and print; 1 with one clear line where data or model are not right."""
-    options = _options()
+    """Measure and print; 1 with one clear line where data or model are not right, 130 after Ctrl-C."""
+    options = parse_options()
     try:
         figures = evaluate(options)
-    except (TrainingError, MienError) as error:
+    except (TrainingError, MienError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(figures) if options.json else _table(figures))
+    except KeyboardInterrupt:
+        return 130
+    print(json.dumps(_plain(figures)) if options.json else table(figures))
     return 0
 
 
-def evaluate(options: argparse.Namespace) -> dict[str, object]:
-    """Return the figures; draw the confusion matrix if asked for. Raises TrainingError or ModelError."""
-    if options.task == "face":
-        pack, head = read_face_pack(options.data, labels=options.labels, split=options.split), options.labels
-    else:
-        pack, head = read_speech_pack(options.data, split=options.split), "speech"
-    run, output, start = _model(options, head)
-    probabilities = output.calibrate(_logits(run, pack.inputs)[:, start : start + len(output.labels)])
-    figures = measure(probabilities, pack, output.labels)
-    if options.plot is not None:
-        from training.plots import plot_confusion
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures; draw pictures if asked for. Raises TrainingError, ModelError or OSError.
 
-        options.plot.mkdir(parents=True, exist_ok=True)
-        path = options.plot / f"confusion-{options.task}-{Path(options.model).stem}-{head}.png"
-        plot_confusion(np.array(figures["confusion"]), output.labels, path)
-        print(f"wrote {path}", file=sys.stderr)
+    `robustness` is a list of RobustnessFigures, `groups` a dictionary of lists of GroupFigures, where they were asked.
+    """
+    if options.plot is not None:
+        options.plot.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
+    return _evaluate_face(options) if options.task == "face" else _evaluate_speech(options)
+
+
+def _evaluate_face(options: argparse.Namespace) -> dict[str, Any]:
+    pack = read_face_pack(options.data, labels=options.labels, split=options.split)
+    wanted = _face_groupings(options.groups)
+    recognise = Recogniser(options.model, "face", options.labels, runtime=options.runtime)
+    probabilities = recognise(pack.inputs)
+    figures = measure(probabilities, pack, recognise.labels)
+    if wanted:
+        qualities = fairness.quality_groups(pack.inputs)
+        figures["groups"] = {
+            name: fairness.group_figures(probabilities, pack.truth, qualities[name]) for name in wanted
+        }
+    if options.robustness:
+        figures["robustness"] = robustness_face.robustness_figures(recognise, pack, _detectors(options.yunet))
+    _draw(figures, options, recognise, options.labels)
     return figures
 
 
-def measure(probabilities: NDArray[np.float32], pack: Pack, labels: tuple[str, ...]) -> dict[str, object]:
+def _evaluate_speech(options: argparse.Namespace) -> dict[str, Any]:
+    clips = read_clips(options.data, split=options.split)
+    wanted = _columns(options.groups, clips, options.data)
+    recognise = Recogniser(options.model, "speech", "speech", runtime=options.runtime)
+    pack = clips.pack()
+    probabilities = recognise(pack.inputs)
+    figures = measure(probabilities, pack, recognise.labels)
+    speakers = clips.columns.get("speaker")
+    if wanted:
+        figures["groups"] = {
+            name: fairness.group_figures(probabilities, pack.truth, clips.columns[name], speakers) for name in wanted
+        }
+    if options.robustness:
+        noises = read_noises(options.noise or _noise_folder(options.data))
+        _say_what_is_left_out(noises, speakers)
+        figures["robustness"] = robustness_speech.robustness_figures(
+            recognise, clips.sounds, clips.truth, speakers=speakers, noises=noises
+        )
+    _draw(figures, options, recognise, "speech")
+    return figures
+
+
+def measure(probabilities: NDArray[np.float32], pack: Pack, labels: tuple[str, ...]) -> dict[str, Any]:
     """Return all figures of calibrated `probabilities`, (N, labels), on the pack."""
     figures = _figures(probabilities, pack.truth, labels)
-    if pack.leaked is not None and pack.leaked.any():
+    if pack.leaked is not None and pack.leaked.any() and not pack.leaked.all():
         kept = ~pack.leaked
         alone = _figures(probabilities[kept], pack.truth[kept], labels)
         figures["without_near_duplicates"] = {key: value for key, value in alone.items() if key != "confusion"}
     return figures
 
 
-def _figures(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...]
-) -> dict[str, object]:
+def _figures(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, Any]:
     chosen = probabilities.argmax(axis=1)
     counts = confusion_matrix(chosen, truth, len(labels))
     total = counts.sum(axis=1)
@@ -98,94 +114,73 @@ def _figures(
     }
 
 
-def _logits(run: Run, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    starts = tqdm(range(0, len(inputs), BATCH), desc="model", unit="batch", leave=False)
-    return np.concatenate([run(inputs[start : start + BATCH]) for start in starts])
+def _face_groupings(names: str | None) -> list[str]:
+    if names is None:
+        return []
+    wanted = [each for name in names.split(",") for each in (fairness.QUALITIES if name == "quality" else (name,))]
+    unknown = set(wanted) - set(fairness.QUALITIES)
+    if unknown:
+        known = ", ".join(("quality", *fairness.QUALITIES))
+        raise TrainingError(f"faces have no groups by {', '.join(sorted(unknown))}, only by {known}")
+    return wanted
 
 
-def _model(options: argparse.Namespace, head: str) -> tuple[Run, Output, int]:
-    """Return what computes logits, the head, and where its logits start."""
-    if options.model in FOLDERS:
-        folder = FOLDERS[options.model]
-        entry = load_manifest(folder).model(options.task)
-        path, outputs = verified_file(folder, entry), entry.outputs
-    else:
-        path = Path(options.model)
-        outputs = _outputs_of(path, options.task)
-    start = 0
-    for output in outputs:
-        if output.name == head:
-            return _runner(path, options), output, start
-        start += len(output.labels)
-    raise TrainingError(f"{path} has no output for {head} labels, only {', '.join(each.name for each in outputs)}")
+def _columns(names: str | None, clips: Clips, data: Path) -> list[str]:
+    wanted = [] if names is None else names.split(",")
+    unknown = set(wanted) - set(clips.columns)
+    if unknown:
+        known = ", ".join(clips.columns)
+        raise TrainingError(f"{data.with_suffix('.csv')} has no column {', '.join(sorted(unknown))}, only {known}")
+    return wanted
 
 
-def _outputs_of(path: Path, task: str) -> tuple[Output, ...]:
-    """Return the heads of a model file: as the manifest beside it says, else the usual ones without calibration."""
-    if not path.exists():
-        raise TrainingError(f"there is no model {path}: name edge, full, or a .tflite or .onnx file")
-    entry = _entry_beside(path)
-    if entry is not None:
-        return entry.outputs
-    print(f"evaluate: no manifest names {path.name}: its confidences are measured as they are", file=sys.stderr)
-    heads = {"ferplus": EMOTIONS, "fer2013": EMOTIONS} if task == "face" else {"speech": SPEECH_EMOTIONS}
-    return tuple(Output(name, labels, 1.0, (0.0,) * len(labels), 0.0, "") for name, labels in heads.items())
+def _detectors(yunet: Path | None) -> list[FaceDetector]:
+    """Return Haar, and YuNet if its weights are named or were fetched."""
+    fetched = data_folder() / YUNET_FILE
+    weights = yunet or (fetched if fetched.exists() else None)
+    if weights is not None:
+        return [HaarDetector(), YunetDetector(weights)]
+    print("evaluate: no weights of YuNet, its rows are left out: `mien-edge models fetch`, or --yunet", file=sys.stderr)
+    return [HaarDetector()]
 
 
-def _entry_beside(path: Path) -> ModelEntry | None:
-    if not (path.parent / "manifest.json").exists():
-        return None
-    manifest: Manifest = load_manifest(path.parent)
-    return next((entry for entry in manifest.models if entry.file == path.name), None)
+def _noise_folder(data: Path) -> Path:
+    return data.resolve().parent.parent / "noise"
 
 
-def _runner(path: Path, options: argparse.Namespace) -> Run:
-    if path.suffix == ".onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        return lambda batch: np.asarray(session.run(None, {name: batch[:, None]})[0], np.float32)
-    if path.suffix != ".tflite":
-        raise TrainingError(f"{path} is neither .tflite nor .onnx")
-    return TfliteModel(path, runtime=options.runtime)
+def _say_what_is_left_out(noises: list[NDArray[np.float32]], speakers: list[str] | None) -> None:
+    if not noises:
+        print(
+            "evaluate: no background noises, their rows are left out: name their folder with --noise", file=sys.stderr
+        )
+    if len(set(speakers or ())) < 2:
+        print("evaluate: fewer than two known speakers, the rows of babble are left out", file=sys.stderr)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/evaluate", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+def _draw(figures: dict[str, Any], options: argparse.Namespace, recognise: Recogniser, head: str) -> None:
+    if options.plot is None:
+        return
+    from training.plots import plot_confusion
+    from training.plots_robustness import plot_robustness
+
+    name = (
+        f"{options.task}-{recognise.path.stem if options.model not in ('edge', 'full') else options.model}-{head}.png"
     )
-    parser.add_argument("task", choices=("face", "speech"))
-    parser.add_argument(
-        "--data", type=Path, required=True, help="pack: an .npz of faces, a .zip of speech with its .csv"
-    )
-    parser.add_argument("--split", help="only rows of this split; default: all")
-    parser.add_argument("--model", default="edge", help="edge, full, or the path of a .tflite or .onnx file (edge)")
-    parser.add_argument("--labels", choices=("ferplus", "fer2013"), default="ferplus", help="of faces (ferplus)")
-    parser.add_argument("--runtime", choices=("litert", "tflite"), default="litert", help="for .tflite files (litert)")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
-    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw the confusion matrix into DIR")
-    return parser.parse_args()
+    plot_confusion(np.array(figures["confusion"]), recognise.labels, options.plot / f"confusion-{name}")
+    print(f"wrote {options.plot / f'confusion-{name}'}", file=sys.stderr)
+    if options.robustness:
+        plot_robustness(figures["robustness"], f"{options.task}, {options.model}", options.plot / f"robustness-{name}")
+        print(f"wrote {options.plot / f'robustness-{name}'}", file=sys.stderr)
 
 
-def _table(figures: dict[str, object]) -> str:
-    lines = [_line("", figures)]
-    if "without_near_duplicates" in figures:
-        lines.append(_line("without near-duplicates of training images: ", figures["without_near_duplicates"]))
-    recalls, counts = figures["per_class"], np.array(figures["confusion"])
-    lines += ["", f"{'':10}{'recall':>8}  recognised as"]
-    lines.append(f"{'':18}" + "".join(f"{label:>10}" for label in recalls))
-    for row, (label, recall) in zip(counts, recalls.items(), strict=True):
-        share = "-" if recall is None else f"{recall:.1%}"
-        lines.append(f"{label:10}{share:>8}" + "".join(f"{count:>10}" for count in row))
-    return "\n".join(lines)
-
-
-def _line(title: str, figures: dict[str, object]) -> str:
-    return (
-        f"{title}n {figures['n']}  accuracy {figures['accuracy']:.1%}  UAR {figures['uar']:.1%}  "
-        f"macro-F1 {figures['macro_f1']:.3f}  ECE {figures['ece']:.3f} ({ECE_BINS} bins)"
-    )
+def _plain(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures as JSON has them."""
+    plain = dict(figures)
+    if "robustness" in plain:
+        plain["robustness"] = robustness.robustness_json(plain["robustness"])
+    if "groups" in plain:
+        plain["groups"] = fairness.groups_json(plain["groups"])
+    return plain
 
 
 if __name__ == "__main__":

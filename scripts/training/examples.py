@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
 from training.face_task import face_inputs
 from training.faces import Faces, load_faces
+from training.fairness import quality_groups
 from training.speech_data import Clip, load_clips
 from training.speech_task import SpeechSet, plain_set, speech_inputs, training_set
 from training.splits import CALIBRATION_SPEAKERS, calibration_half
@@ -36,50 +37,68 @@ class Half:
     """Per head, (N,)."""
     subsets: dict[str, NDArray[np.bool_]]
     """Named parts worth a figure of their own, (N,)."""
+    groups: dict[str, list[str]]
+    """Groupings of the examples to compare, such as by sex: N names each."""
+    speakers: list[str] | None = None
+    """Who speaks, N names; None for faces."""
+    sounds: list[NDArray[np.float32]] | None = None
+    """The waveforms that `inputs` came from; None for faces."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Everything for one task."""
+    """The validation data of one task."""
 
-    quantisation: NDArray[np.float32]
-    """(200, C, H, W) from the training split."""
     calibration: Half
     held_back: Half
 
 
-def load_examples(task: str, data: Path, cache: Path, seed: int) -> Examples:
+def load_examples(task: str, data: Path) -> Examples:
     """Return the examples of `task`, face or speech. Raises TrainingError if the data are not there."""
-    rng = np.random.default_rng(seed)
     if task == "face":
-        train, validation = load_faces(data, "train"), load_faces(data, "validation")
+        validation = load_faces(data, "validation")
         half = calibration_half(validation.groups)
-        some = rng.choice(len(train), min(QUANTISATION_EXAMPLES, len(train)), replace=False)
         return Examples(
-            face_inputs(train.images[some]),
             _face_half("calibration", validation.take(half)),
             _face_half("held-back", validation.take(~half)),
         )
-    made = training_set(data, cache, seed)
-    some = rng.choice(len(made), min(QUANTISATION_EXAMPLES, len(made)), replace=False)
     clips = load_clips(data, "validation")
     return Examples(
-        speech_inputs(SpeechSet(made.inputs[some], made.emotions[some], made.weights[some])),
         _speech_half([clip for clip in clips if clip.speaker in CALIBRATION_SPEAKERS]),
         _speech_half([clip for clip in clips if clip.speaker not in CALIBRATION_SPEAKERS]),
     )
+
+
+def quantisation_inputs(task: str, data: Path, cache: Path, seed: int) -> NDArray[np.float32]:
+    """Return 200 inputs, (200, C, H, W), of the training split, to measure the ranges of activations on."""
+    rng = np.random.default_rng(seed)
+    if task == "face":
+        images = load_faces(data, "train").images
+        return face_inputs(images[rng.choice(len(images), min(QUANTISATION_EXAMPLES, len(images)), replace=False)])
+    made = training_set(data, cache, seed)
+    some = rng.choice(len(made), min(QUANTISATION_EXAMPLES, len(made)), replace=False)
+    return speech_inputs(SpeechSet(made.inputs[some], made.emotions[some], made.weights[some]))
 
 
 def _face_half(which: str, faces: Faces) -> Half:
     labels = {"ferplus": faces.majority, "fer2013": faces.labels}
     subsets = {"images that do not also stand in the training set": ~faces.leaked} if faces.leaked.any() else {}
     title = f"FER2013 PublicTest, {which} half, identical images kept together"
-    return Half(title, face_inputs(faces.images), labels, subsets)
+    inputs = face_inputs(faces.images)
+    return Half(title, inputs, labels, subsets, quality_groups(inputs[:, 0]))
 
 
 def _speech_half(clips: list[Clip]) -> Half:
     examples = plain_set(clips)
-    sexes = np.array([clip.sex for clip in clips])
-    subsets = {"women": sexes == "F", "men": sexes == "M"}
+    speakers = [clip.speaker for clip in clips]
+    groups = {"sex": [clip.sex for clip in clips], "speaker": speakers}
     title = "RAVDESS " + ", ".join(sorted({clip.speaker.replace("ravdess_", "actor ") for clip in clips}))
-    return Half(title, speech_inputs(examples), {"speech": examples.emotions}, subsets)
+    return Half(
+        title,
+        speech_inputs(examples),
+        {"speech": examples.emotions},
+        {},
+        groups,
+        speakers,
+        [clip.pcm for clip in clips],
+    )

@@ -18,15 +18,17 @@ from edge.emotions import EMOTIONS
 from edge.fusion import fold_calm
 from edge.perception.manifest import SCHEMA, Gate, Manifest, ModelEntry, Output, load_manifest, verified_file
 from training import verify
-from training.cards import Facts, write_card
-from training.examples import HEADS, Half, load_examples
+from training.card_tables import fairness_table, robustness_table
+from training.cards import Facts, Made, write_card
+from training.examples import HEADS, Half, load_examples, quantisation_inputs
 from training.face_task import predict
 from training.fusion_fit import Judged, fit_weights, fuse_pairs, match_pairs
 from training.gates import choose_gate
-from training.loop import load_checkpoint
+from training.loop import load_finished
 from training.measure import HeadFigures, Judgement, calibrated_output, head_figures, slices
-from training.nets import INPUT_LIMITS, MirrorEnsemble, build, count_macs, count_parameters, input_shape
+from training.nets import INPUT_LIMITS, Mirrored, build, count_macs, count_parameters, input_shape
 from training.quantise import write_int8, write_onnx
+from training.speech_data import load_noises
 
 Task = Literal["face", "speech"]
 TASKS: tuple[Task, ...] = ("face", "speech")
@@ -56,8 +58,9 @@ class Exported:
     calibration: Judged
     held_back: Judged
     agreement: float | None
-    settings: dict[str, float]
-    note: str
+    made: Made
+    fairness: str
+    robustness: str
 
 
 def export(job: Job) -> Manifest:
@@ -84,7 +87,15 @@ def _make(job: Job) -> Manifest:
     (job.folder / "manifest.json").write_bytes(text + b"\n")
     for task, one in done.items():
         (gate,) = (gate for gate in manifest.gates if gate.modalities == task)
-        facts = Facts(one.entry, one.figures, one.agreement, one.settings, one.note, _check(gate, one.held_back))
+        facts = Facts(
+            one.entry,
+            one.figures,
+            one.agreement,
+            one.made,
+            one.fairness,
+            one.robustness,
+            _check(gate, one.held_back),
+        )
         write_card(job.folder, facts, manifest)
     for entry in load_manifest(job.folder).models:
         verified_file(job.folder, entry)
@@ -92,13 +103,14 @@ def _make(job: Job) -> Manifest:
 
 
 def _export_one(job: Job, task: Task) -> Exported:
-    state = load_checkpoint(job.runs / f"{task}-{job.arch}")
+    made = _run(job.runs, task, job.arch)
     net = _trained_net(job, task)
-    examples = load_examples(task, job.data, job.runs / "cache", state["config"]["seed"])
+    examples = load_examples(task, job.data)
     path = job.path(task)
     _say(f"writing and measuring {path.name}")
     if path.suffix == ".tflite":
-        write_int8(net, examples.quantisation, INPUT_LIMITS[task], path)
+        some = quantisation_inputs(task, job.data, job.runs / "cache", int(made.settings["seed"]))
+        write_int8(net, some, INPUT_LIMITS[task], path)
     else:
         write_onnx(net, input_shape(task), path)
     calibration = _run_both(net, path, examples.calibration)
@@ -111,21 +123,21 @@ def _export_one(job: Job, task: Task) -> Exported:
         _judge(entry, calibration),
         _judge(entry, held_back),
         _verified(entry, path, calibration),
-        {**state["config"], "done": state["epoch"]},
-        _note(job.runs / f"{task}-{job.arch}"),
+        made,
+        fairness_table(entry.outputs[0], held_back.shipped, examples.held_back),
+        robustness_table(entry.outputs[0], path, examples.held_back, load_noises(job.data)),
     )
 
 
 def _trained_net(job: Job, task: Task) -> nn.Module:
-    """Return what ships: the averaged weights of a run; in the cloud, the large and the small face net together."""
-    if (task, job.arch) == ("face", "full"):
-        return MirrorEnsemble([_averaged(job.runs, task, arch) for arch in ("full", "edge")])
-    return _averaged(job.runs, task, job.arch)
+    """Return what ships: the averaged weights of a run; the cloud also looks at the mirror image of a face."""
+    net = _averaged(job.runs, task, job.arch)
+    return Mirrored(net) if (task, job.arch) == ("face", "full") else net
 
 
 def _averaged(runs: Path, task: Task, arch: str) -> nn.Module:
     net = build(task, arch)
-    net.load_state_dict(load_checkpoint(runs / f"{task}-{arch}")["averaged"])
+    net.load_state_dict(load_finished(runs / f"{task}-{arch}")["averaged"])
     return net
 
 
@@ -201,9 +213,11 @@ def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:
     return float(kept.mean()), float(wrong[kept].mean()) if kept.any() else 0.0, len(kept)
 
 
-def _note(run: Path) -> str:
-    path = run / "NOTE.md"
-    return path.read_text().strip() if path.exists() else ""
+def _run(runs: Path, task: Task, arch: str) -> Made:
+    state = load_finished(runs / f"{task}-{arch}")
+    note = runs / f"{task}-{arch}" / "NOTE.md"
+    settings = {**state["config"], "done": state["epoch"]}
+    return Made(settings, note.read_text().strip() if note.exists() else "")
 
 
 def _say(what: str) -> None:

@@ -23,7 +23,7 @@ BALANCE = 0.3
 class FaceTask:
     """FER2013 training images, judged on `validation`."""
 
-    heads: Mapping[str, tuple[int, float]] = {"ferplus": (len(EMOTIONS), 1.0), "fer2013": (len(EMOTIONS), 0.4)}
+    heads: Mapping[str, tuple[int, float]] = {"ferplus": (len(EMOTIONS), 1.0), "fer2013": (len(EMOTIONS), 1.0)}
 
     def __init__(self, train: Faces, validation: Faces) -> None:
         self._images = torch.from_numpy(train.images).unsqueeze(1)

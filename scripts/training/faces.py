@@ -1,8 +1,9 @@
-"""Faces: FER2013 images with FER2013 labels and FER+ votes, from the packed files or the official release."""
+"""Faces: FER2013 images with FER2013 labels and FER+ votes, from the packs that `scripts/train prepare` makes."""
 
 from __future__ import annotations
 
-import csv
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,6 @@ MIN_VOTES = 5
 """Half of FER+'s ten annotators: with fewer left for the seven emotions, the image is no example of any."""
 
 PACKS = {"train": "fer2013_train.npz", "validation": "fer2013_public.npz"}
-USAGES = {"train": "Training", "validation": "PublicTest"}
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,20 @@ def vote_majority(votes: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def load_faces(data: Path, split: str) -> Faces:
-    """Read `split` (train or validation) from `data`/face: the packed npz, else fer2013.csv with fer2013new.csv.
+    """Read the pack of `split` (train or validation) from `data`/face; rows without one of the seven labels are no use.
 
-    Raises TrainingError if neither is there or the two official files do not match.
+    Raises TrainingError if it is not there or lacks something, and says how to make it.
     """
-    folder = data / "face"
-    pack = folder / PACKS[split]
-    official = folder / "fer2013.csv"
-    if pack.exists():
+    pack = data / "face" / PACKS[split]
+    if not pack.exists():
+        raise TrainingError(
+            f"no face data: {pack} is missing. Make the pack with: scripts/train prepare fer2013 FOLDER --out {data}, "
+            "or name another folder with --data"
+        )
+    try:
         return _from_pack(pack)
-    if official.exists():
-        return _from_official(official, folder / "fer2013new.csv", USAGES[split])
-    raise TrainingError(f"no face data: neither {pack} nor {official} exists. Name the folder with --data")
+    except (OSError, ValueError, TypeError, EOFError, LookupError, zipfile.BadZipFile, zlib.error) as error:
+        raise TrainingError(f"{pack} is no pack of FER2013 that can be read: {error}") from error
 
 
 def _from_pack(path: Path) -> Faces:
@@ -109,7 +111,7 @@ def _from_pack(path: Path) -> Faces:
         leaked = np.zeros(count, dtype=bool)
         if "leak_in_train" in pack:
             leaked = pack["leak_in_train"] | pack["near_dup_in_train"]
-        return Faces(
+        faces = Faces(
             images=pack["images"],
             labels=pack["labels"].astype(np.int64),
             votes=vote_targets(pack["ferplus_votes"]),
@@ -117,34 +119,10 @@ def _from_pack(path: Path) -> Faces:
             groups=_own_group(pack["dup_group"].astype(np.int64)),
             leaked=leaked,
         )
+    labelled = (faces.labels >= 0) & (faces.labels < len(EMOTIONS))
+    return faces if labelled.all() else faces.take(labelled)
 
 
 def _own_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give each image without duplicates, marked -1 in the packs, a group of its own."""
     return np.where(groups < 0, groups.max(initial=0) + 1 + np.arange(len(groups)), groups)
-
-
-def _from_official(images: Path, votes: Path, usage: str) -> Faces:
-    """Join the two official files row by row: FER+ names no image, only its place in fer2013.csv."""
-    if not votes.exists():
-        raise TrainingError(f"{votes} is missing: FER+ votes stand beside fer2013.csv (github.com/microsoft/FERPlus)")
-    pixels, labels, counts = [], [], []
-    with images.open(newline="") as left, votes.open(newline="") as right:
-        for row, vote in zip(csv.DictReader(left), csv.DictReader(right), strict=True):
-            if row["Usage"] != vote["Usage"]:
-                raise TrainingError(f"{images} and {votes} do not belong together: their Usage columns differ")
-            if row["Usage"] == usage:
-                pixels.append(np.array(row["pixels"].split(), dtype=np.uint8))
-                labels.append(int(row["emotion"]))
-                counts.append([int(vote[name]) for name in VOTE_NAMES])
-    stack = np.stack(pixels).reshape(-1, SIZE, SIZE)
-    _, groups = np.unique(stack.reshape(len(stack), -1), axis=0, return_inverse=True)
-    all_votes = np.array(counts)
-    return Faces(
-        images=stack,
-        labels=np.array(labels, dtype=np.int64),
-        votes=vote_targets(all_votes),
-        majority=vote_majority(all_votes),
-        groups=groups.reshape(-1).astype(np.int64),
-        leaked=np.zeros(len(stack), dtype=bool),
-    )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,6 +37,12 @@ class TrainConfig:
     mixup: float = 0.2
     ema_decay: float = 0.999
     """Of the averaged weights, which are the ones that ship."""
+    distil: bool = False
+    """Learn from larger nets' answers, too (`training.distil`)."""
+    start: str = ""
+    """Name of the run whose weights this one started from; empty for random ones."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """`adam` keeps the learning rate as it is, from the first step on."""
     seed: int = 0
 
 
@@ -76,9 +82,7 @@ class Trainer:
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as documented
         self.averaged = copy.deepcopy(self.net).eval()
         self.task, self.config, self.folder = task, config, folder
-        self.optimizer = torch.optim.SGD(
-            _decay_groups(net, config.weight_decay), lr=config.learning_rate, momentum=0.9, nesterov=True
-        )
+        self.optimizer = _optimizer(net, config)
         self.epoch = 0
         self.steps_per_epoch = max(len(task) // config.batch_size, 1)
         self.history: list[dict[str, float]] = []
@@ -88,16 +92,20 @@ class Trainer:
         """Where this run is saved."""
         return self.folder / "checkpoint.pt"
 
-    def fit(self) -> None:
-        """Train up to `config.epochs`, saving after every epoch; an interrupted epoch is done again on resuming."""
+    def fit(self, budget_s: float = math.inf) -> None:
+        """Train up to `config.epochs`, saving after every epoch; an interrupted epoch is done again on resuming.
+
+        Stops before an epoch that would likely end after `budget_s` seconds of training, earlier sittings included;
+        the first is trained in any case.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.save()
-        while self.epoch < self.config.epochs:
+        while self.epoch < self.config.epochs and self._next_epoch_ends_s() <= budget_s:
             started = time.monotonic()
             loss = self._one_epoch()
             self.epoch += 1
             figures = self.task.validate(self.averaged)
-            seconds = round(time.monotonic() - started, 1)
+            seconds = round(time.monotonic() - started, 3)
             self.history.append({"epoch": self.epoch, "loss": round(loss, 4), "seconds": seconds, **figures})
             self.save()
 
@@ -120,15 +128,22 @@ class Trainer:
         """Go on from the checkpoint. Raises TrainingError if there is none or it was made with other settings."""
         state = load_checkpoint(self.folder)
         for key, value in asdict(self.config).items():
-            if state["config"].get(key) != value:
+            # A setting that is younger than the checkpoint had its default value.
+            before = state["config"].get(key, getattr(TrainConfig, key, None))
+            if before != value:
                 raise TrainingError(
-                    f"{self.checkpoint} was made with {key}={state['config'].get(key)}, not {value}: "
+                    f"{self.checkpoint} was made with {key}={before}, not {value}: "
                     f"resume with the same options, or start anew without --resume"
                 )
         self.net.load_state_dict(state["net"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.history = state["epoch"], state["history"]
+
+    def _next_epoch_ends_s(self) -> float:
+        """Guess how long all training will have taken after one more epoch; 0 before the first, not known yet."""
+        spent = sum(entry["seconds"] for entry in self.history)
+        return spent + spent / max(len(self.history), 1)
 
     def _one_epoch(self) -> float:
         seed = self.config.seed * 100_003 + self.epoch
@@ -158,6 +173,8 @@ class Trainer:
         return float(loss.detach())
 
     def _set_learning_rate(self, epoch: float) -> None:
+        if self.config.optimizer == "adam":
+            return
         warm = self.config.warmup_epochs
         if epoch < warm:
             factor = epoch / warm
@@ -191,6 +208,22 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, LookupError, UnpicklingError) as error:
         raise TrainingError(f"{path} is damaged ({error}): train anew, without --resume") from error
     return state
+
+
+def load_finished(folder: Path) -> dict[str, Any]:
+    """Return the state of a run that has done all its epochs. Raises TrainingError if it has not, or is not there."""
+    state = load_checkpoint(folder)
+    done, wanted = state["epoch"], state["config"]["epochs"]
+    if done < wanted:
+        raise TrainingError(f"{folder} has done {done} of {wanted} epochs: finish it with --resume")
+    return state
+
+
+def _optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    groups = _decay_groups(net, config.weight_decay)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.learning_rate)
+    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
 
 
 def _decay_groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:

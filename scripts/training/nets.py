@@ -6,7 +6,6 @@ net takes (N, 1, 186, 64) in [-4, 4] and returns 8 logits. No recurrent layers: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,16 +92,17 @@ class ConvNet(nn.Module):
         return logits
 
 
-class MirrorEnsemble(nn.Module):
-    """The mean logits of several face nets, each for a face and for its mirror image: more work, fewer errors."""
+class Mirrored(nn.Module):
+    """The mean logits of a face net for a face and for its mirror image: twice the work, fewer errors."""
 
-    def __init__(self, nets: Sequence[nn.Module]) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.nets = nn.ModuleList(nets)
+        self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, logits) for (N, 1, H, W)."""
-        return torch.stack([net(view) for net in self.nets for view in (x, x.flip(3))]).mean(dim=0)
+        logits: Tensor = (self.net(x) + self.net(x.flip(3))) / 2
+        return logits
 
 
 def build(task: str, arch: str) -> ConvNet:

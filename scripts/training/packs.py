@@ -1,11 +1,16 @@
-"""Any pack of the format of docs/data.md, to be measured: inputs as the models take them, and the true classes."""
+"""Any pack of the format of docs/data.md, to be measured: inputs as the models take them, and the true classes.
+
+Speech is also to be had as sound (`read_clips`), so that it can be changed before its features are taken.
+"""
 
 from __future__ import annotations
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +25,8 @@ from training.speech_data import read_sound
 
 SIDE = 48
 LEAKS = ("leak_in_train", "near_dup_in_train")
+READ = frozenset({"images", "labels", "ferplus_label", "split", *LEAKS})
+"""Keys of a pack of faces that matter here; whatever else stands in it is not even opened."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,25 @@ class Pack:
     """(N, 48, 48) gray in [0, 1], or (N, 186, 64) log-mel in [-4, 4]."""
     truth: NDArray[np.int64]
     """(N,) index into the labels of the task."""
-    leaked: NDArray[np.bool_] | None
+    leaked: NDArray[np.bool_] | None = None
     """(N,) True where the example, or nearly it, stands in the training set; None where the pack does not say."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """N clips of a speech pack as sound."""
+
+    sounds: list[NDArray[np.float32]]
+    """(samples,) each, mono, 16 kHz, in [-1, 1]."""
+    truth: NDArray[np.int64]
+    """(N,) index into SPEECH_EMOTIONS."""
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    """The rows of the csv, column by column, N values each."""
+
+    def pack(self) -> Pack:
+        """Return the clips as the models take them."""
+        inputs = [speech_features(sound) for sound in tqdm(self.sounds, desc="features", unit="clip", leave=False)]
+        return Pack(np.stack(inputs), self.truth)
 
 
 def read_face_pack(path: Path, *, labels: str, split: str | None) -> Pack:
@@ -41,22 +65,26 @@ def read_face_pack(path: Path, *, labels: str, split: str | None) -> Pack:
     """
     arrays = _arrays(path)
     key = {"fer2013": "labels", "ferplus": "ferplus_label"}[labels]
-    images, truth = _array(arrays, "images", path), _array(arrays, key, path).astype(np.int64)
-    if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8 or len(images) != len(truth):
-        raise TrainingError(
-            f"{path}: images are {images.dtype} {images.shape}, not uint8 ({len(truth)}, {SIDE}, {SIDE})"
-        )
+    images = _array(arrays, "images", path)
+    if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
+        raise TrainingError(f"{path}: images are {images.dtype} {images.shape}, not uint8 (N, {SIDE}, {SIDE})")
+    truth = _column(arrays, key, path, "iu", len(images)).astype(np.int64)
     counted = (truth >= 0) & (truth < len(EMOTIONS))
     if split is not None:
-        counted &= _array(arrays, "split", path) == split
+        counted &= _column(arrays, "split", path, "U", len(images)) == split
     if not counted.any():
         raise TrainingError(f"{path}: no row has {labels} labels" + (f" in split {split!r}" if split else ""))
-    known = [arrays[name] for name in LEAKS if name in arrays]
+    known = [_column(arrays, name, path, "biu", len(images)) for name in LEAKS if name in arrays]
     leaked = np.logical_or.reduce(known)[counted].astype(bool) if known else None
     return Pack(images[counted].astype(np.float32) / np.float32(255.0), truth[counted], leaked)
 
 
 def read_speech_pack(path: Path, *, split: str | None) -> Pack:
+    """Read a zip pack of speech as features. Raises TrainingError as `read_clips` does."""
+    return read_clips(path, split=split).pack()
+
+
+def read_clips(path: Path, *, split: str | None) -> Clips:
     """Read a zip pack of speech with the csv of the same name beside it.
 
     Raises TrainingError naming file, row or clip if something is missing or cannot be decoded.
@@ -67,25 +95,46 @@ def read_speech_pack(path: Path, *, split: str | None) -> Pack:
         rows = [row for row in rows if row.get("split") == split]
     if not rows:
         raise TrainingError(f"{table}: no rows" + (f" of split {split!r}" if split else ""))
-    inputs, truth = [], []
+    truth = np.array([_emotion(row, table) for row in rows], np.int64)
+    sounds = _sounds(path, [row["clip_id"] for row in rows])
+    return Clips(sounds, truth, {name: [row[name] or "" for row in rows] for name in rows[0] if name})
+
+
+def read_noises(folder: Path) -> list[NDArray[np.float32]]:
+    """Return the background sounds, mono 16 kHz, of `folder`/noise.zip that noise.csv calls `noise`; none if absent.
+
+    Raises TrainingError if one of the two files is there but cannot be read.
+    """
+    path, table = folder / "noise.zip", folder / "noise.csv"
+    if not path.exists():
+        return []
+    rows = [row for row in _rows(table, needed={"file", "kind"}) if row["kind"] == "noise"]
+    return _sounds(path, [Path(row["file"]).stem for row in rows])
+
+
+def _sounds(path: Path, clips: list[str]) -> list[NDArray[np.float32]]:
     try:
         with zipfile.ZipFile(path) as pack:
             names = {Path(name).stem: name for name in pack.namelist()}
-            for row in tqdm(rows, desc="features", unit="clip", leave=False):
-                truth.append(_emotion(row, table))
-                inputs.append(_features(pack, names, row["clip_id"], path))
+            progress = tqdm(clips, desc=f"reading {path.name}", unit="clip", leave=False)
+            return [_sound(pack, names, clip, path) for clip in progress]
     except (OSError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} cannot be read: {error}") from error
-    return Pack(np.stack(inputs), np.array(truth, np.int64), None)
 
 
-def _features(pack: zipfile.ZipFile, names: dict[str, str], clip: str, path: Path) -> NDArray[np.float32]:
+def _sound(pack: zipfile.ZipFile, names: dict[str, str], clip: str, path: Path) -> NDArray[np.float32]:
     if clip not in names:
         raise TrainingError(f"{path} holds no clip {clip!r}, which its csv names")
     try:
-        return speech_features(read_sound(pack.read(names[clip])))
-    except (soundfile.LibsndfileError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path}: clip {clip!r} cannot be decoded: {error}") from error
+        sound = read_sound(pack.read(names[clip]))
+    except (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        # libsndfile's own words, without the address of the buffer it was given
+        why = error.error_string if isinstance(error, soundfile.LibsndfileError) else error
+        raise TrainingError(f"{path}: clip {clip!r} cannot be decoded: {why}") from error
+    if not len(sound) or not np.isfinite(sound).all():
+        what = "samples that are no numbers" if len(sound) else "no samples"
+        raise TrainingError(f"{path}: clip {clip!r} holds {what}")
+    return sound
 
 
 def _emotion(row: dict[str, str], table: Path) -> int:
@@ -95,27 +144,38 @@ def _emotion(row: dict[str, str], table: Path) -> int:
     return SPEECH_EMOTIONS.index(row["emotion"])
 
 
-def _rows(table: Path) -> Iterator[dict[str, str]]:
+def _rows(table: Path, needed: AbstractSet[str] = frozenset({"clip_id", "emotion"})) -> Iterator[dict[str, str]]:
     try:
-        with table.open(newline="", encoding="utf-8") as lines:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
-            missing = {"clip_id", "emotion"} - set(reader.fieldnames or ())
+            missing = needed - set(reader.fieldnames or ())
             if missing:
                 raise TrainingError(f"{table} has no column {' nor '.join(sorted(missing))}")
             yield from reader
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TrainingError(f"{table}, the table of the pack, cannot be read: {error}") from error
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(path) as pack:
-            return dict(pack)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return {name: pack[name] for name in pack.files if name in READ}
+    except (OSError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise TrainingError(f"{path} is no npz pack: {error}") from error
 
 
 def _array(arrays: dict[str, NDArray[np.generic]], key: str, path: Path) -> NDArray[np.generic]:
     if key not in arrays:
-        raise TrainingError(f"{path} has no {key!r}; it has {', '.join(sorted(arrays))}")
+        known = ", ".join(sorted(arrays)) or "keys that mean nothing here"
+        raise TrainingError(f"{path} has no {key!r}, only {known}")
     return arrays[key]
+
+
+def _column(
+    arrays: dict[str, NDArray[np.generic]], key: str, path: Path, kinds: str, count: int
+) -> NDArray[np.generic]:
+    """Return the array of one value per image; `kinds` are the letters of numpy's dtypes that it may have."""
+    column = _array(arrays, key, path)
+    if column.shape != (count,) or column.dtype.kind not in kinds:
+        raise TrainingError(f"{path}: {key!r} is {column.dtype} {column.shape}, for {count} images")
+    return column

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 OPSET = 18
+HALVED_FROM = 1000
+"""Values of a tensor worth halving: kernels, not biases."""
 
 
 def write_int8(net: nn.Module, examples: NDArray[np.float32], limits: tuple[float, float], path: Path) -> None:
@@ -38,7 +40,10 @@ def write_int8(net: nn.Module, examples: NDArray[np.float32], limits: tuple[floa
 
 
 def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
-    """Write `net` as one float32 ONNX file: input `input` (batch, C, H, W), output `logits` (batch, logits)."""
+    """Write `net` as one ONNX file: input `input` (batch, C, H, W), output `logits` (batch, logits), both float32.
+
+    Weights are stored in half precision, which halves the file, and computed with in single.
+    """
     with _quiet():
         torch.onnx.export(
             net.eval(),
@@ -51,19 +56,35 @@ def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
             external_data=False,
             dynamo=True,
         )
-    _anonymise(path)
-
-
-def _anonymise(path: Path) -> None:
-    """Take out the stack traces that torch notes at each node, with the folders of whoever exported it."""
     import onnx
 
     model = onnx.load(str(path))
-    graph = model.graph
+    _anonymise(model.graph, model)
+    _halve(model.graph)
+    onnx.save(model, str(path))
+
+
+def _halve(graph: Any) -> None:
+    """Store each large tensor as float16, with a cast behind it that onnxruntime does once, when it loads the file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size >= HALVED_FROM:
+            name, stored = tensor.name, f"{tensor.name}_half"
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+            casts.append(helper.make_node("Cast", [stored], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*casts, *nodes])
+
+
+def _anonymise(graph: Any, model: Any) -> None:
+    """Take out the stack traces that torch notes at each node, with the folders of whoever exported it."""
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.doc_string = ""
         del part.metadata_props[:]
-    onnx.save(model, str(path))
 
 
 def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
+from training.distil import DistilledFaceTask, prepare_lessons
 from training.errors import TrainingError
 from training.face_task import FaceTask
 from training.faces import load_faces
-from training.loop import Task, TrainConfig, Trainer
+from training.loop import Task, TrainConfig, Trainer, load_finished
 from training.nets import build
 from training.plots import plot_history
 from training.speech_data import load_clips
@@ -19,11 +20,14 @@ from training.splits import CALIBRATION_SPEAKERS, calibration_half
 
 SETTINGS = {
     ("face", "edge"): TrainConfig(epochs=60),
-    ("face", "full"): TrainConfig(epochs=40),
+    ("face", "full"): TrainConfig(epochs=45),
     ("speech", "edge"): TrainConfig(epochs=20, learning_rate=0.05, weight_decay=1e-3),
     ("speech", "full"): TrainConfig(epochs=20, learning_rate=0.05, weight_decay=1e-3),
 }
 """What `scripts/train` does without options."""
+
+START_RATE = 0.3
+"""Of the usual learning rate, for a net that starts from the weights of another run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,10 @@ class Order:
     runs: Path
     """Holds one folder per run and the cache of features."""
     epochs: int | None = None
+    distil: bool = False
+    """Learn from the cloud's net, which must have been trained, too. Only the device's face net can."""
+    start: Path | None = None
+    """The folder of a run of the same net, to start from its weights."""
     seed: int = 0
     resume: bool = False
     threads: int | None = None
@@ -62,21 +70,31 @@ def train(order: Order) -> Trainer:
 
 
 def _trainer(order: Order) -> Trainer:
+    if not order.resume and (order.folder / "checkpoint.pt").exists():
+        raise TrainingError(f"{order.folder} holds a run already: go on with --resume, or move it away to start anew")
     config = SETTINGS[order.task, order.arch]
-    config = replace(config, epochs=order.epochs or config.epochs, seed=order.seed)
+    config = replace(config, epochs=order.epochs or config.epochs, seed=order.seed, distil=order.distil)
+    if order.distil:
+        config = replace(config, mixup=0.0)  # the teacher's answers are as soft as blends would make them
+    if order.start is not None:
+        config = replace(config, learning_rate=START_RATE * config.learning_rate, start=order.start.name)
     torch.manual_seed(order.seed)
-    trainer = Trainer(build(order.task, order.arch), _load(order), config, order.folder)
+    net = build(order.task, order.arch)
+    if order.start is not None and not order.resume:
+        net.load_state_dict(load_finished(order.start)["averaged"])
+    trainer = Trainer(net, _load(order), config, order.folder)
     if order.resume:
         trainer.resume()
-    elif trainer.checkpoint.exists():
-        raise TrainingError(f"{order.folder} holds a run already: go on with --resume, or move it away to start anew")
     return trainer
 
 
 def _load(order: Order) -> Task:
     """Read the data; training is watched on the calibration half only."""
     if order.task == "face":
-        validation = load_faces(order.data, "validation")
-        return FaceTask(load_faces(order.data, "train"), validation.take(calibration_half(validation.groups)))
-    watched = [clip for clip in load_clips(order.data, "validation") if clip.speaker in CALIBRATION_SPEAKERS]
-    return SpeechTask(training_set(order.data, order.runs / "cache", order.seed), plain_set(watched))
+        faces, validation = load_faces(order.data, "train"), load_faces(order.data, "validation")
+        watched = validation.take(calibration_half(validation.groups))
+        if order.distil:
+            return DistilledFaceTask(faces, watched, prepare_lessons(faces, order.runs, order.seed))
+        return FaceTask(faces, watched)
+    voices = [clip for clip in load_clips(order.data, "validation") if clip.speaker in CALIBRATION_SPEAKERS]
+    return SpeechTask(training_set(order.data, order.runs / "cache", order.seed), plain_set(voices))

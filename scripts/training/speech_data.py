@@ -1,10 +1,11 @@
-"""Speech clips: RAVDESS and TESS, from the packed files or the official releases, and noises to mix in."""
+"""Speech clips from the packs that `scripts/train prepare` makes, and noises to mix in."""
 
 from __future__ import annotations
 
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,8 @@ from edge.emotions import SPEECH_EMOTIONS
 from edge.perception.features import SAMPLE_RATE
 from training.errors import TrainingError
 
-TRAIN_ACTORS = range(2, 18)
-VALIDATION_ACTORS = range(18, 22)
-"""RAVDESS's other four actors (01, 22, 23, 24) are the test set: never read here."""
-
-RAVDESS_CODES = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
-"""EM of 03-01-EM-IN-ST-RE-AC.wav is 01 to 08, in this order."""
-
-TESS_NAMES = {"ps": "surprise", "pleasant_surprise": "surprise", "pleasant_surprised": "surprise"}
-"""Where TESS's folder names differ from ours."""
+CORPORA = ("ravdess", "tess", "cremad", "savee")
+"""Packs that training reads, in this order. Without RAVDESS there is nothing to validate on; others may be missing."""
 
 TRIM_BELOW_PEAK_DB = 45.0
 TRIM_KEEP_S = 0.1
@@ -42,22 +36,31 @@ class Clip:
     """Index into SPEECH_EMOTIONS."""
     speaker: str
     sex: str
-    """F or M."""
+    """F, M, or empty where the release does not say."""
     corpus: str
-    """ravdess or tess."""
+    """One of CORPORA."""
 
 
 def load_clips(data: Path, split: str) -> list[Clip]:
-    """Read `split` (train or validation) from `data`/speech; TESS, with two speakers only, is always training.
+    """Read `split` (train or validation) of all packs that are in `data`/speech.
 
-    Either ravdess.zip with ravdess.csv, or the official folder RAVDESS/Actor_NN; likewise tess.zip or TESS.
-    Raises TrainingError if RAVDESS is not there in either form; TESS may be missing.
+    RAVDESS's actors 02-17 train and 18-21 validate (its test actors are never read here); the other packs are all for
+    training. Raises TrainingError if RAVDESS is not there, or a pack cannot be read.
     """
     folder = data / "speech"
-    clips = list(_ravdess(folder, split))
-    if split == "train":
-        clips += _tess(folder)
-    return clips
+    pack = folder / "ravdess.zip"
+    if not pack.exists():
+        raise TrainingError(
+            f"no speech data: {pack} is missing. Make the pack with: scripts/train prepare ravdess FOLDER --out {data}"
+            ", or name another folder with --data"
+        )
+    wanted = "train" if split == "train" else "val"
+    return [clip for corpus in present(data) for clip in _from_pack(folder, corpus, wanted)]
+
+
+def present(data: Path) -> list[str]:
+    """Return which of CORPORA have a pack in `data`/speech."""
+    return [corpus for corpus in CORPORA if (data / "speech" / f"{corpus}.zip").exists()]
 
 
 def load_noises(data: Path) -> list[NDArray[np.float32]]:
@@ -94,43 +97,17 @@ def trim_silence(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
     return pcm[max(loud[0] * frame - keep, 0) : (loud[-1] + 1) * frame + keep]
 
 
-def _ravdess(folder: Path, split: str) -> Iterator[Clip]:
-    official = folder / "RAVDESS"
-    if (folder / "ravdess.zip").exists():
-        yield from _from_pack(folder, "ravdess", "train" if split == "train" else "val")
-    elif official.is_dir():
-        actors = TRAIN_ACTORS if split == "train" else VALIDATION_ACTORS
-        for actor in actors:
-            for path in sorted((official / f"Actor_{actor:02}").glob("03-01-*.wav")):
-                emotion = RAVDESS_CODES[int(path.stem.split("-")[2]) - 1]
-                yield _clip(path, emotion, f"ravdess_{actor:02}", "M" if actor % 2 else "F", "ravdess")
-    else:
-        raise TrainingError(
-            f"no speech data: neither {folder / 'ravdess.zip'} nor {official} exists. Name the folder with --data"
-        )
-
-
-def _tess(folder: Path) -> Iterator[Clip]:
-    if (folder / "tess.zip").exists():
-        yield from _from_pack(folder, "tess", "train")
-        return
-    for path in sorted((folder / "TESS").glob("*/*.wav")):
-        speaker, _, name = path.stem.split("_", 2)
-        name = name.lower()
-        yield _clip(path, TESS_NAMES.get(name, name), f"tess_{speaker}", "F", "tess")
-
-
-def _clip(path: Path, emotion: str, speaker: str, sex: str, corpus: str) -> Clip:
-    return Clip(trim_silence(read_sound(path)), SPEECH_EMOTIONS.index(emotion), speaker, sex, corpus)
-
-
 def _from_pack(folder: Path, corpus: str, split: str) -> Iterator[Clip]:
-    with zipfile.ZipFile(folder / f"{corpus}.zip") as pack:
-        read = _reader(pack)
-        for row in _rows(folder / f"{corpus}.csv"):
-            if row["split"] == split:
-                emotion = SPEECH_EMOTIONS.index(row["emotion"])
-                yield Clip(read(row["clip_id"]), emotion, row["speaker"], row["sex"], corpus)
+    path = folder / f"{corpus}.zip"
+    try:
+        with zipfile.ZipFile(path) as pack:
+            read = _reader(pack)
+            for row in _rows(folder / f"{corpus}.csv"):
+                if row["split"] == split:
+                    emotion = SPEECH_EMOTIONS.index(row["emotion"])
+                    yield Clip(read(row["clip_id"]), emotion, row["speaker"], row["sex"], corpus)
+    except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise TrainingError(f"{path} and its csv cannot be read as a pack of speech: {error!r}") from error
 
 
 def _reader(pack: zipfile.ZipFile) -> Callable[[str], NDArray[np.float32]]:
@@ -141,5 +118,5 @@ def _reader(pack: zipfile.ZipFile) -> Callable[[str], NDArray[np.float32]]:
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         raise TrainingError(f"{path} is missing: the table that belongs to the pack beside it")
-    with path.open(newline="") as table:
+    with path.open(newline="", encoding="utf-8-sig") as table:
         return list(csv.DictReader(table))

@@ -20,12 +20,13 @@ from training.augment import augment_speech
 from training.confusion import unweighted_recall
 from training.face_task import predict, rarity_weights
 from training.sound_augment import augment_sound
-from training.speech_data import Clip, load_clips, load_noises
+from training.speech_data import Clip, load_clips, load_noises, present
 
-COPIES = {"ravdess": 12, "tess": 1}
-"""Cached copies per clip: 16 speakers are worth more epochs than two."""
+COPIES = {"ravdess": 12, "tess": 1, "cremad": 2, "savee": 6}
+"""Cached copies per clip: 16 speakers are worth more epochs than two, and 91 have enough clips as they are. Those of
+CREMA-D and SAVEE, which need not be there, are chosen by these numbers of clips and not by trying."""
 
-CORPUS_WEIGHT = {"ravdess": 1.0, "tess": 0.5}
+CORPUS_WEIGHT = {"ravdess": 1.0, "tess": 0.5, "cremad": 0.5, "savee": 0.5}
 BALANCE = 1.0
 """All emotions count the same in the loss: RAVDESS has half as much neutral."""
 
@@ -48,7 +49,7 @@ class SpeechSet:
 
 
 class SpeechTask:
-    """Augmented copies of RAVDESS and TESS, judged by UAR on validation speakers."""
+    """Augmented copies of the training clips, judged by UAR on validation speakers."""
 
     heads: Mapping[str, tuple[int, float]] = {"speech": (len(SPEECH_EMOTIONS), 1.0)}
 
@@ -92,7 +93,7 @@ def plain_set(clips: Sequence[Clip]) -> SpeechSet:
 
 def training_set(data: Path, cache: Path, seed: int) -> SpeechSet:
     """Return the augmented training examples, from the file in `cache` if one was made with the same settings."""
-    path = cache / f"speech-{_fingerprint(seed)}.npz"
+    path = cache / f"speech-{_fingerprint(seed, present(data))}.npz"
     if path.exists():
         with np.load(path) as stored:
             return SpeechSet(stored["inputs"], stored["emotions"], stored["weights"])
@@ -118,8 +119,13 @@ def _augmented(clips: Sequence[Clip], noises: Sequence[NDArray[np.float32]], see
     return SpeechSet(np.stack(inputs), np.array(emotions), np.array(weights, dtype=np.float32))
 
 
-def _fingerprint(seed: int) -> str:
-    """Name everything that decides the cached features, so that a stale cache is never read."""
+def _fingerprint(seed: int, corpora: Sequence[str]) -> str:
+    """Name everything that decides the cached features, so that a stale cache is never read.
+
+    RAVDESS and TESS count whether they are there or not, as they did before there were others: old caches stay good.
+    """
     constants = {name: value for name, value in vars(features).items() if isinstance(value, int | float)}
-    text = json.dumps([constants, COPIES, CORPUS_WEIGHT, seed], sort_keys=True)
+    used = {"ravdess", "tess", *corpora}
+    settings = [{corpus: of[corpus] for corpus in of if corpus in used} for of in (COPIES, CORPUS_WEIGHT)]
+    text = json.dumps([constants, *settings, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -19,8 +19,8 @@ MAX_MACS = {".tflite": 25_000_000, ".onnx": 500_000_000}
 MAX_LOSS = 0.03
 """Accuracy that int8 may cost on the calibration half."""
 
-MAX_ONNX_GAP = 1e-3
-"""Largest difference of a logit between PyTorch and onnxruntime."""
+MAX_ONNX_GAP = 0.05
+"""Largest difference of a logit between PyTorch and onnxruntime, whose weights are rounded to half precision."""
 
 RUNTIME_EXAMPLES = 200
 """Compared between the two TFLite runtimes: the second has no fast int8 kernels on x86."""

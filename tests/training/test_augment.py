@@ -42,3 +42,11 @@ def test_mixup_blends_targets_as_inputs():
     assert torch.allclose(mixed.view(8, 8), targets)
     assert torch.allclose(targets.sum(dim=1), torch.ones(8))
     assert (targets.diagonal() >= 0.6).all()
+
+
+def test_flip_some_mirrors_about_half():
+    faces = torch.rand(400, 1, 4, 4, generator=generator(1))
+    changed = augment.flip_some(faces, generator())
+    mirrored = (changed == faces.flip(3)).flatten(1).all(dim=1)
+    assert 150 < int(mirrored.sum()) < 250
+    assert torch.equal(changed[~mirrored], faces[~mirrored])

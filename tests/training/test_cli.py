@@ -11,7 +11,7 @@ from training.cli import main
         (["voice"], "voice"),
         (["speech", "--arch", "huge"], "huge"),
         (["face", "--data", "/does/not/exist"], "/does/not/exist"),
-        ([], "face|speech|export"),
+        ([], "face|speech|export|compare|prepare"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_1(arguments, names, capsys):

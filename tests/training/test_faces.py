@@ -1,7 +1,5 @@
 """Reading FER2013 and FER+: what votes become targets, and how duplicates are kept together."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from training.errors import TrainingError
@@ -39,24 +37,6 @@ def test_vote_majority_needs_over_half_of_all_votes():
     assert vote_majority(votes(fear=4, surprise=3, unknown=3)) == [-1]
 
 
-def write_official(folder: Path, usages: list[str]) -> None:
-    folder.mkdir(parents=True)
-    pixels = " ".join(["7"] * 48 * 48)
-    images = ["emotion,pixels,Usage"] + [f"3,{pixels},{usage}" for usage in usages]
-    (folder / "fer2013.csv").write_text("\n".join(images) + "\n")
-    rows = [",".join(["Usage", "Image name", *VOTE_NAMES])]
-    rows += [f"{usage},x.png,0,10,0,0,0,0,0,0,0,0" for usage in usages]
-    (folder / "fer2013new.csv").write_text("\n".join(rows) + "\n")
-
-
-def test_load_faces_reads_the_official_release(tmp_path):
-    write_official(tmp_path / "face", ["Training", "PublicTest", "Training", "PrivateTest"])
-    faces = load_faces(tmp_path, "train")
-    assert faces.images.shape == (2, 48, 48)
-    assert faces.labels.tolist() == faces.majority.tolist() == [EMOTIONS.index("happy")] * 2
-    assert faces.groups[0] == faces.groups[1]
-
-
 def test_load_faces_keeps_images_without_duplicates_apart(tmp_path):
     (tmp_path / "face").mkdir()
     count = 5
@@ -73,7 +53,26 @@ def test_load_faces_keeps_images_without_duplicates_apart(tmp_path):
 
 
 def test_load_faces_missing_names_the_place(tmp_path):
-    with pytest.raises(TrainingError, match=r"fer2013\.csv exists"):
+    with pytest.raises(TrainingError, match="scripts/train prepare fer2013 FOLDER"):
+        load_faces(tmp_path, "train")
+
+
+def test_load_faces_leaves_out_rows_without_one_of_the_seven_labels(tmp_path):
+    (tmp_path / "face").mkdir()
+    np.savez(
+        tmp_path / "face" / "fer2013_train.npz",
+        images=np.zeros((3, 48, 48), np.uint8),
+        labels=np.array([0, -1, 6], np.int8),
+        ferplus_votes=np.repeat(votes(anger=10), 3, axis=0).astype(np.uint8),
+        dup_group=np.full(3, -1),
+    )
+    assert load_faces(tmp_path, "train").labels.tolist() == [0, 6]
+
+
+def test_load_faces_damaged_pack_is_named(tmp_path):
+    (tmp_path / "face").mkdir()
+    (tmp_path / "face" / "fer2013_train.npz").write_bytes(b"PK")
+    with pytest.raises(TrainingError, match=r"fer2013_train\.npz is no pack"):
         load_faces(tmp_path, "train")
 
 

@@ -1,0 +1,112 @@
+"""Teaching the device's face net what the cloud's sees (Hinton et al. 2015, arXiv:1503.02531).
+
+The teacher judges several changed copies of every training face once; the small net then learns from these copies for
+many epochs. Asked anew for every batch, the teacher would cost more than the training itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from tqdm import tqdm
+
+from edge.emotions import EMOTIONS
+from training import augment
+from training.face_task import FaceTask
+from training.faces import Faces
+from training.loop import load_finished
+from training.nets import Mirrored, build
+
+TEACHER = "full"
+COPIES = 8
+"""Changed copies of each face; three epochs see most of them."""
+
+TEACHER_SHARE = 0.7
+"""Of the target; the rest is what people said."""
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """C copies of N faces with the teacher's answers."""
+
+    images: NDArray[np.uint8]
+    """(C, N, 48, 48)."""
+    answers: NDArray[np.float16]
+    """(C, N, 14) probabilities, seven for each head."""
+
+
+class DistilledFaceTask(FaceTask):
+    """The face task on prepared copies, whose targets are mostly the teacher's answers."""
+
+    def __init__(self, train: Faces, validation: Faces, lessons: Lessons) -> None:
+        super().__init__(train, validation)
+        self._copies = torch.from_numpy(lessons.images)
+        self._answers = torch.from_numpy(lessons.answers)
+
+    def batch(self, indices: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return one of the copies of each face, mirrored or not, (N, 1, 48, 48), and targets (N, 14)."""
+        copy = torch.randint(len(self._copies), indices.shape, generator=generator)
+        faces = augment.flip_some(self._copies[copy, indices].unsqueeze(1).float() / 255, generator)
+        return faces, blend(self._answers[copy, indices].float(), self._targets[indices])
+
+
+def blend(answers: Tensor, targets: Tensor) -> Tensor:
+    """Mix the teacher's answers and people's, both (N, 14); where people said nothing, only the teacher speaks.
+
+    A row of `targets` sums, per head, to the weight of the example, which is kept.
+    """
+    mixed = []
+    for taught, said in zip(answers.split(len(EMOTIONS), dim=1), targets.split(len(EMOTIONS), dim=1), strict=True):
+        weight = said.sum(dim=1, keepdim=True)
+        both = TEACHER_SHARE * weight * taught + (1 - TEACHER_SHARE) * said
+        mixed.append(torch.where(weight > 0, both, taught))
+    return torch.cat(mixed, dim=1)
+
+
+def prepare_lessons(train: Faces, runs: Path, seed: int) -> Lessons:
+    """Return the copies and answers, from the cache in `runs` if they were made by the same teacher.
+
+    Raises TrainingError if the teacher has not been trained to the end.
+    """
+    state = load_finished(runs / f"face-{TEACHER}")
+    decides = (state["config"], state["history"], COPIES, BATCH, seed, len(train), inspect.getsource(augment))
+    mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
+    path = runs / "cache" / f"lessons-{mark}.npz"
+    if not path.exists():
+        net = build("face", TEACHER)
+        net.load_state_dict(state["averaged"])
+        _save(_lessons(Mirrored(net).eval(), train, seed), path)
+    with np.load(path) as stored:
+        return Lessons(stored["images"], stored["answers"])
+
+
+def _lessons(teacher: nn.Module, train: Faces, seed: int) -> Lessons:
+    images = np.empty((COPIES, *train.images.shape), dtype=np.uint8)
+    answers = np.empty((COPIES, len(train), 2 * len(EMOTIONS)), dtype=np.float16)
+    generator = Generator().manual_seed(seed)
+    places = [(copy, start) for copy in range(COPIES) for start in range(0, len(train), BATCH)]
+    for copy, start in tqdm(places, desc="the teacher's answers", unit="batch", mininterval=1.0):
+        part = slice(start, start + BATCH)
+        faces = torch.from_numpy(train.images[part]).unsqueeze(1).float() / 255
+        changed = (augment.augment_faces(faces, generator) * 255).round()
+        images[copy, part] = changed.squeeze(1).numpy().astype(np.uint8)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            logits = teacher((changed / 255).to(memory_format=torch.channels_last)).float()
+        answers[copy, part] = torch.cat([head.softmax(dim=1) for head in logits.split(len(EMOTIONS), dim=1)], dim=1)
+    return Lessons(images, answers)
+
+
+def _save(lessons: Lessons, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, images=lessons.images, answers=lessons.answers)
+    partial.replace(path)

@@ -1,0 +1,49 @@
+"""A run trains from packs, starts from another's weights if asked to, and never writes over what is there."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from training.errors import TrainingError  # noqa: E402
+from training.faces import PACKS  # noqa: E402
+from training.loop import load_checkpoint  # noqa: E402  (imports torch)
+from training.runs import START_RATE, Order, train  # noqa: E402
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder with packs of sixteen made-up faces."""
+    folder = tmp_path / "data"
+    (folder / "face").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    votes = np.zeros((16, 10), dtype=np.uint8)
+    votes[np.arange(16), np.arange(16) % 6] = 10
+    for name in PACKS.values():
+        np.savez(
+            folder / "face" / name,
+            images=rng.integers(0, 256, (16, 48, 48), dtype=np.uint8),
+            labels=(np.arange(16) % 7).astype(np.int8),
+            ferplus_votes=votes,
+            dup_group=np.full(16, -1, dtype=np.int32),
+        )
+    return folder
+
+
+def test_run_starts_from_anothers_weights_and_says_so(tmp_path, data):
+    train(Order(task="face", arch="edge", data=data, runs=tmp_path / "runs", epochs=1, seed=1))
+    first = (tmp_path / "runs" / "face-edge").rename(tmp_path / "runs" / "before")
+    trainer = train(Order(task="face", arch="edge", data=data, runs=tmp_path / "runs", epochs=1, start=first))
+    config = load_checkpoint(trainer.folder)["config"]
+    assert config["start"] == "before"
+    assert config["learning_rate"] == pytest.approx(START_RATE * load_checkpoint(first)["config"]["learning_rate"])
+    # The first step of a schedule has a rate of 0, and there is one step: the weights are still those of the start.
+    kernel = "features.0.0.weight"
+    assert torch.equal(trainer.net.state_dict()[kernel], load_checkpoint(first)["net"][kernel])
+
+
+def test_run_is_not_written_over(tmp_path, data):
+    order = Order(task="face", arch="edge", data=data, runs=tmp_path / "runs", epochs=1)
+    train(order)
+    with pytest.raises(TrainingError, match="holds a run already"):
+        train(order)

@@ -28,14 +28,17 @@ def plot_splits(rows: list[dict[str, Any]], path: Path) -> None:
             if not row["ours"]
         ]
         axes.scatter([x for x, _ in points], [y for _, y in points], marker=marker, label=title)
-    for row in rows:
+    for place, row in enumerate(rows):
         x = row["figures"]["independent"]["accuracy"]
         if row["ours"]:
             axes.axvline(x, linestyle=":", color="gray")
             axes.annotate(row["name"], (x, 0.02), rotation=90, ha="right", fontsize=8)
         else:
-            axes.annotate(row["name"], (x, row["figures"]["random"]["accuracy"]), fontsize=8)
+            # To either side in turn, for points that lie close together.
+            side = (8, "left") if place % 2 else (-8, "right")
+            point = (x, row["figures"]["random"]["accuracy"])
+            axes.annotate(row["name"], point, (side[0], -3), textcoords="offset points", ha=side[1], fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="accuracy, speakers never heard", ylabel="accuracy, random split")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower left")
     figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import butter, resample_poly, sosfilt  # type: ignore[import-untyped]
+from scipy.signal import butter, resample_poly, sosfilt
 
 from edge.capture.base import SAMPLE_RATE
 

@@ -32,7 +32,12 @@ def fairness_table(output: Output, logits: NDArray[np.float32], half: Half) -> s
     probabilities = output.calibrate(logits[known, : len(output.labels)])
     return groups_markdown(
         {
-            name: group_figures(probabilities, truth[known], _kept(groups, known), _kept(half.speakers, known))
+            name: group_figures(
+                probabilities,
+                truth[known],
+                _kept(groups, known),
+                None if half.speakers is None else _kept(half.speakers, known),
+            )
             for name, groups in half.groups.items()
         }
     )
@@ -62,5 +67,5 @@ def robustness_table(output: Output, path: Path, half: Half, noises: Sequence[ND
     return f"{about}\n\n{robustness.robustness_markdown(rows)}"
 
 
-def _kept(values: Sequence[str] | None, mask: NDArray[np.bool_]) -> list[str] | None:
-    return None if values is None else [value for value, keep in zip(values, mask, strict=True) if keep]
+def _kept(values: Sequence[str], mask: NDArray[np.bool_]) -> list[str]:
+    return [value for value, keep in zip(values, mask, strict=True) if keep]

@@ -132,10 +132,10 @@ def _data_folder(named: Path | None) -> Path:
 
 
 def _train(options: argparse.Namespace, data: Path) -> int:
-    from training.runs import Order, train
-
     if getattr(options, "distil", False) and options.arch != "edge":
         raise TrainingError("--distil is for --arch edge: the full one is its teacher")
+    from training.runs import Order, train
+
     order = Order(
         task=options.command,
         arch=options.arch,

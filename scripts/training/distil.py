@@ -32,6 +32,8 @@ TEACHER_SHARE = 0.7
 """Of the target; the rest is what people said."""
 
 BATCH = 256
+HEADS = 2
+"""Seven answers each."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def blend(answers: Tensor, targets: Tensor) -> Tensor:
     A row of `targets` sums, per head, to the weight of the example, which is kept.
     """
     mixed = []
-    for taught, said in zip(answers.split(len(EMOTIONS), dim=1), targets.split(len(EMOTIONS), dim=1), strict=True):
+    for taught, said in zip(answers.tensor_split(HEADS, dim=1), targets.tensor_split(HEADS, dim=1), strict=True):
         weight = said.sum(dim=1, keepdim=True)
         both = TEACHER_SHARE * weight * taught + (1 - TEACHER_SHARE) * said
         mixed.append(torch.where(weight > 0, both, taught))
@@ -101,7 +103,7 @@ def _lessons(teacher: nn.Module, train: Faces, seed: int) -> Lessons:
         images[copy, part] = changed.squeeze(1).numpy().astype(np.uint8)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             logits = teacher((changed / 255).to(memory_format=torch.channels_last)).float()
-        answers[copy, part] = torch.cat([head.softmax(dim=1) for head in logits.split(len(EMOTIONS), dim=1)], dim=1)
+        answers[copy, part] = torch.cat([head.softmax(dim=1) for head in logits.tensor_split(HEADS, dim=1)], dim=1)
     return Lessons(images, answers)
 
 

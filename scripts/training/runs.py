@@ -12,7 +12,7 @@ from training.errors import TrainingError
 from training.face_task import FaceTask
 from training.faces import load_faces
 from training.loop import Task, TrainConfig, Trainer, load_finished
-from training.nets import build
+from training.nets import ConvNet, build
 from training.plots import plot_history
 from training.speech_data import load_clips
 from training.speech_task import SpeechTask, plain_set, training_set
@@ -81,11 +81,19 @@ def _trainer(order: Order) -> Trainer:
     torch.manual_seed(order.seed)
     net = build(order.task, order.arch)
     if order.start is not None and not order.resume:
-        net.load_state_dict(load_finished(order.start)["averaged"])
+        _take_over(net, order.start)
     trainer = Trainer(net, _load(order), config, order.folder)
     if order.resume:
         trainer.resume()
     return trainer
+
+
+def _take_over(net: ConvNet, run: Path) -> None:
+    weights = load_finished(run)["averaged"]
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(f"{run} is a run of another net: its weights do not fit") from error
 
 
 def _load(order: Order) -> Task:

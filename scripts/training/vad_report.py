@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from edge.perception import vad
 from training.errors import TrainingError
@@ -72,7 +73,7 @@ def _cost(corpus: Corpus) -> dict[str, float]:
     return {"cpu_share_streamed": streamed / 60.0, "cpu_share_windows": whole / 60.0}
 
 
-def _table(found: dict[str, dict[str, object]]) -> str:
+def _table(found: dict[str, dict[str, Any]]) -> str:
     lines = [f"{'speech found in':<16}{'':<18}{'clips':>8}{'frames':>8}"]
     for origin in ("cross_validation", "shipped"):
         for name, each in found[origin].items():

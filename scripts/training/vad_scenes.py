@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter, resample_poly  # type: ignore[import-untyped]
+from scipy.signal import lfilter, resample_poly
 
 from edge.emotions import SPEECH_EMOTIONS
 from edge.perception.vad import HOP, SAMPLE_RATE, WINDOW, frame_features, network_input

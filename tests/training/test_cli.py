@@ -11,6 +11,8 @@ from training.cli import main
         (["voice"], "voice"),
         (["speech", "--arch", "huge"], "huge"),
         (["face", "--data", "/does/not/exist"], "/does/not/exist"),
+        (["face", "--arch", "kottayam-cnn", "--start", "runs/x", "--data", "."], "--start"),
+        (["face", "--arch", "full", "--distil", "--data", "."], "--distil"),
         ([], "face|speech|export|compare|prepare"),
     ],
 )

@@ -47,3 +47,9 @@ def test_run_is_not_written_over(tmp_path, data):
     train(order)
     with pytest.raises(TrainingError, match="holds a run already"):
         train(order)
+
+
+def test_weights_of_another_net_are_refused(tmp_path, data):
+    other = train(Order(task="face", arch="full", data=data, runs=tmp_path / "runs", epochs=1)).folder
+    with pytest.raises(TrainingError, match="run of another net"):
+        train(Order(task="face", arch="edge", data=data, runs=tmp_path / "runs", epochs=1, start=other))

@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from edge.errors import MienError
 from training.baselines.catalogue import BASELINES, DEFAULT_MINUTES, PROTOCOLS, listing, names
@@ -39,11 +40,13 @@ def add_options(command: argparse.ArgumentParser, task: str) -> None:
     command.epilog = listing(task)
 
 
-def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_compare(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     """Add the command `compare` and return it."""
     raw = argparse.RawDescriptionHelpFormatter
     about = "baselines beside Mien's models"
-    command = commands.add_parser("compare", help=about, description=COMPARE_HELP, formatter_class=raw)
+    command: argparse.ArgumentParser = commands.add_parser(
+        "compare", help=about, description=COMPARE_HELP, formatter_class=raw
+    )
     _add_minutes(command)
     return command
 
@@ -53,6 +56,10 @@ def is_baseline(options: argparse.Namespace) -> bool:
     if options.arch in BASELINES:
         if getattr(options, "distil", False):
             raise TrainingError("--distil is for --arch edge: baselines learn from labels alone")
+        if options.start is not None:
+            raise TrainingError(
+                "--start is for --arch edge and full: baselines start from random weights, or --weights"
+            )
         return True
     for name in ("minutes", "weights", "protocol"):
         if getattr(options, name, None) is not None:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from training.errors import TrainingError
 from training.prepare.output import Output
@@ -41,7 +41,7 @@ A picture of at most 64 pixels a side is a face already and only resized to 48x4
 picture is listed and left out."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add `prepare` with a command per corpus to the commands of `scripts/train`."""
     raw = argparse.RawDescriptionHelpFormatter
     prepare = commands.add_parser(

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import ipaddress
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cloud import privacy_command, text_command
 from edge import __version__
 from edge.errors import ConfigError, MienError
+from edge.perception.fetched import yunet_weights
+
+if TYPE_CHECKING:
+    from cloud.tls import TlsFiles
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
 
 MODELS = Path(__file__).parent / "models"
 
@@ -23,9 +33,22 @@ examples:
       with a broker of your own (MQTT 5, else 3.1.1)
   mien-cloud serve --port 0 --ready-file ready.json
       on free ports; ready.json says which: {"web": ..., "broker": ..., "pid": ...}
+  mien-cloud text "I can't believe you did that!"
+      the emotion of a text, with VADER's polarity beside it
 
-Stop it with Ctrl-C or SIGTERM: it answers what it has in hand, tells the devices, and exits 0.
-There are no accounts yet: whoever reaches the page may read everything on it.
+Stop `serve` with Ctrl-C or SIGTERM: it answers what it has in hand, tells the devices, and exits 0.
+Nobody gets in before `mien-cloud admin create ada` has made the first account; or, on a machine of your own, with
+--no-accounts: then whoever can log in to this machine may see everything.
+"""
+
+ADMIN_EPILOG = """\
+examples:
+  mien-cloud admin create ada
+      asks for a password, twice; ada is admin of all sites
+  mien-cloud admin create ada --data /var/lib/mien < password.txt
+      the password is the first line of the standard input
+  mien-cloud admin password ada
+      a new password for who forgot it; ends all of ada's sessions
 """
 
 
@@ -35,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="mien-cloud: %(levelname)s %(name)s: %(message)s")
     try:
-        return _serve(options)
+        return int(options.run(options))
     except MienError as error:
         sys.stderr.write(f"mien-cloud: {error}\n")
         return 1
@@ -60,21 +83,132 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, default=8080, metavar="N", help="of the page; 0: a free one (8080)")
     serve.add_argument("--host", default="127.0.0.1", help="address of the page (127.0.0.1)")
     serve.add_argument(
-        "--insecure-no-accounts",
+        "--no-accounts",
         action="store_true",
-        help="let --host be reachable from other machines, although nobody is asked for a password",
+        help="ask nobody for a password: for a machine of your own; --host must be this machine",
     )
+    serve.add_argument(
+        "--open-registration",
+        action="store_true",
+        help="let people ask for an account, which an admin then has to approve; else it takes an invitation",
+    )
+    _add_tls_options(serve)
     serve.add_argument("--broker", metavar="URL", help="mqtt://[user:password@]host[:port] instead of the embedded one")
     serve.add_argument(
         "--broker-port", type=_port, default=0, metavar="N", help="of the embedded broker; 0: a free one (0)"
     )
-    serve.add_argument("--data", type=Path, default=Path("mien-data"), metavar="DIR", help="the store (./mien-data)")
+    _add_store_options(serve)
     serve.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help="the full-size models (Mien's own)")
     serve.add_argument("--threads", type=int, choices=(1, 2, 4, 8), default=1, help="for the models (1)")
-    serve.add_argument("--no-worker", action="store_true", help="store and show only; do not answer devices")
+    serve.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the models run: in this process, or as replicas of a Ray Serve deployment, which needs the extra "
+        "`scale` (local)",
+    )
+    serve.add_argument(
+        "--ray-address", metavar="ADDR", help="of a running Ray cluster, e.g. auto; without it Ray starts here"
+    )
+    _add_mail_options(serve)
+    _add_upload_options(serve)
+    serve.add_argument(
+        "--no-worker", action="store_true", help="store and show only; answer no devices, take no uploads"
+    )
     serve.add_argument("--ready-file", type=Path, metavar="PATH", help="write the addresses there once all is up")
     serve.add_argument("--verbose", action="store_true", help="say more on stderr")
+    serve.set_defaults(run=_serve)
+    _add_admin(commands)
+    privacy_command.add_parser(commands, _add_store_options)
+    text_command.add_parser(commands, MODELS)
     return parser
+
+
+def _add_mail_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--smtp",
+        metavar="URL",
+        default=os.environ.get("MIEN_SMTP"),
+        help="smtp[s]://[user:password@]host[:port] to mail alerts ($MIEN_SMTP keeps it off the screen)",
+    )
+    serve.add_argument("--mail-from", metavar="ADDRESS", help="the sender of these mails")
+
+
+def _add_tls_options(serve: argparse.ArgumentParser) -> None:
+    group = serve.add_mutually_exclusive_group()
+    group.add_argument(
+        "--tls",
+        action="store_true",
+        help="https with a certificate made here, of which browsers warn once; webcam and microphone need https",
+    )
+    group.add_argument(
+        "--tls-files", nargs=2, type=Path, metavar=("CERT", "KEY"), help="https with a certificate of yours (PEM)"
+    )
+    group.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        help="a proxy on this machine or in this network speaks https for the service and says so (X-Forwarded-Proto)",
+    )
+    serve.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a name by which browsers reach the page, besides addresses and this machine's own; may be repeated",
+    )
+
+
+def _add_upload_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE",
+        help="YuNet's weights, to find faces in uploads ($MIEN__FACE__DETECTOR_MODEL, what `mien-edge models fetch` "
+        "stored, or OpenCV's Haar cascade)",
+    )
+    serve.add_argument("--max-upload", type=_between(1, 4000), default=200, metavar="MB", help="of one analysis (200)")
+    serve.add_argument(
+        "--max-minutes",
+        type=_between(1, 240),
+        default=10,
+        metavar="N",
+        help="of uploaded sound or video (10)",
+    )
+
+
+def _add_admin(commands: Subparsers) -> None:
+    admin = commands.add_parser(
+        "admin",
+        help="make the first account, or a new password",
+        description="Accounts from the command line: the first admin, and the way back in.",
+        epilog=ADMIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = admin.add_subparsers(required=True, metavar="ACTION")
+    for name, what in (("create", "add an admin of all sites"), ("password", "set a new password")):
+        action = actions.add_parser(name, help=what, description=f"{what.capitalize()}.")
+        action.add_argument("login", help="a name or an e-mail address")
+        _add_store_options(action)
+        action.set_defaults(run=_admin, action=name, verbose=False)
+
+
+def _add_store_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, default=Path("mien-data"), metavar="DIR", help="the store (./mien-data)")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        default=os.environ.get("MIEN_DATABASE"),
+        help="postgresql://user:password@host/name instead of SQLite ($MIEN_DATABASE keeps it off the screen)",
+    )
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least} to {most}")
+        return int(text)
+
+    return whole
 
 
 def _port(text: str) -> int:
@@ -84,21 +218,26 @@ def _port(text: str) -> int:
     return port
 
 
-def _check_host(host: str, *, insecure: bool) -> None:
-    """Raise ConfigError unless only this machine can reach `host`, or that is said to be wanted."""
+def _check_host(host: str, *, accounts: bool, https: bool) -> None:
+    """Raise ConfigError unless only this machine can reach `host`, or there are accounts and https."""
     try:
         is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError as error:
         raise ConfigError(f"--host {host!r} is no address", fix="Give an IP address, e.g. 127.0.0.1.") from error
-    if not is_loopback and not insecure:
-        fix = "Keep to 127.0.0.1 and a tunnel (ssh -L 8080:127.0.0.1:8080 ...), or add --insecure-no-accounts."
-        raise ConfigError(f"--host {host} would let everyone there read everything: there are no accounts yet", fix=fix)
+    if not is_loopback and accounts and not https:
+        fix = "Add --tls, --tls-files or --behind-proxy, or keep to 127.0.0.1."
+        raise ConfigError(f"--host {host} without https would send passwords in clear", fix=fix)
+    if not is_loopback and not accounts:
+        fix = "Leave out --no-accounts, or keep to 127.0.0.1 and a tunnel (ssh -L 8080:127.0.0.1:8080 ...)."
+        raise ConfigError(f"--host {host} with --no-accounts would let everyone there see everything", fix=fix)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from cloud.alerts.senders import Mail
     from cloud.serve import Options, serve  # late: --help need not wait for the models' runtime
 
-    _check_host(arguments.host, insecure=arguments.insecure_no_accounts)
+    https = arguments.tls or arguments.tls_files is not None or arguments.behind_proxy
+    _check_host(arguments.host, accounts=not arguments.no_accounts, https=https)
     options = Options(
         data=arguments.data,
         models=arguments.models,
@@ -108,10 +247,53 @@ def _serve(arguments: argparse.Namespace) -> int:
         broker_port=arguments.broker_port,
         worker=not arguments.no_worker,
         threads=arguments.threads,
+        engine=arguments.engine,
+        ray_address=arguments.ray_address,
         ready_file=arguments.ready_file,
+        database=arguments.database,
+        accounts=not arguments.no_accounts,
+        open_registration=arguments.open_registration,
+        tls=_tls_files(arguments),
+        behind_proxy=arguments.behind_proxy,
+        mail=None if arguments.smtp is None else Mail.parse(arguments.smtp, arguments.mail_from),
+        detector=arguments.detector or yunet_weights(os.environ.get("MIEN__FACE__DETECTOR_MODEL")),
+        max_upload_mb=arguments.max_upload,
+        max_minutes=arguments.max_minutes,
+        names=tuple(name.lower() for name in arguments.name),
     )
     asyncio.run(serve(options))
     return 0
+
+
+def _tls_files(arguments: argparse.Namespace) -> TlsFiles | None:
+    """Return the certificate to use, if any. Raises ServeError if it cannot be used."""
+    from cloud.tls import TlsFiles, own_certificate
+
+    if arguments.tls:
+        return own_certificate(arguments.data, tuple(arguments.name))
+    if arguments.tls_files is None:
+        return None
+    files = TlsFiles(*arguments.tls_files)
+    files.check()
+    return files
+
+
+def _admin(arguments: argparse.Namespace) -> int:
+    from cloud.accounts.console import create_admin, reset_password  # late: bcrypt and SQLAlchemy take a moment
+
+    act = create_admin if arguments.action == "create" else reset_password
+    sys.stdout.write(act(arguments.data, arguments.database, arguments.login, _ask_password()) + "\n")
+    return 0
+
+
+def _ask_password() -> str:
+    """Read it twice from the terminal, or once from standard input. Raises ConfigError if the two differ."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first = getpass.getpass("Password (10 characters at least): ")
+    if getpass.getpass("Again: ") != first:
+        raise ConfigError("the two passwords differ", fix="Try again.")
+    return first
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ INGEST_ID = "mien-ingest"
 """Client id of ingest: fixed, because the broker keeps its session while it is away."""
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
+MAX_PACKET = 1024 * 1024
+"""Bytes. Larger messages the broker keeps to itself (MQTT 5): a huge one would break the connection of whoever it is
+delivered to, for an ingest whose session is kept again and again."""
+
 CONNECT_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 10.0
 _DEFAULT_PORT = 1883
@@ -81,9 +85,10 @@ class AckingClient(aiomqtt.Client):
     def __init__(self, address: BrokerAddress, identifier: str, *, keep_session: bool) -> None:
         is_v5 = address.protocol is aiomqtt.ProtocolVersion.V5
         properties = None
-        if is_v5 and keep_session:
+        if is_v5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.MaximumPacketSize = MAX_PACKET
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S if keep_session else 0
         super().__init__(
             address.host,
             address.port,

@@ -15,12 +15,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import aiomqtt
+from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from cloud.api import create_app
+from cloud.alerts.senders import Mail, has_sns
+from cloud.alerts.service import alerting
+from cloud.alerts.watch import AlertWatch
+from cloud.api import Services, create_app
 from cloud.arrivals import Arrival
 from cloud.broker import CLOUD_USER, HOST, EmbeddedBroker
 from cloud.counters import Counters
@@ -40,15 +44,20 @@ from cloud.link import (
     probe,
 )
 from cloud.live import Live
+from cloud.purge_job import purging
 from cloud.store import Database, known_sites
 from cloud.web import listening_socket, url_of, web
 
 if TYPE_CHECKING:
-    from cloud.inference import FullModels
+    from cloud.analyse.jobs import Analyses
+    from cloud.inference import Engine
+    from cloud.tls import TlsFiles
     from cloud.workplace import Workplace
 
 log = logging.getLogger(__name__)
 
+OWN_TEXT_MODELS = Path(__file__).parent / "models" / "text"
+PURGE_EVERY_S = 300.0
 STOP_GRACE_S = 3.0
 """Seconds that requests in hand have to be answered when the service stops."""
 
@@ -65,7 +74,25 @@ class Options:
     broker_port: int = 0
     worker: bool = True
     threads: int = 1
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
     ready_file: Path | None = None
+    database: str | None = None
+    """Address of a PostgreSQL database; None: SQLite in `data`."""
+    accounts: bool = True
+    open_registration: bool = False
+    tls: TlsFiles | None = None
+    behind_proxy: bool = False
+    """Whether a proxy in front speaks https and says where requests come from."""
+    mail: Mail | None = None
+    """The server by which alerts are mailed."""
+    detector: Path | None = None
+    """YuNet's weights, for what people upload; None: OpenCV's Haar cascade."""
+    max_upload_mb: int = 200
+    max_minutes: float = 10.0
+    """Of sound and video that people upload."""
+    names: tuple[str, ...] = ()
+    """By which browsers reach the page, besides addresses and this machine's own names."""
 
 
 async def serve(options: Options) -> None:
@@ -112,45 +139,125 @@ async def running(options: Options) -> AsyncIterator[Service]:
     """Start everything, yield, stop everything in the reverse order. Raises MienError if a part cannot start."""
     # What can be wrong is tried first, before anything is started that would have to be stopped again.
     address = None if options.broker is None else await probe(parse_address(options.broker))
-    models = _load_models(options)
+    counters = Counters()
+    engine = await asyncio.to_thread(_start_engine, options, counters)
     async with AsyncExitStack() as stack:
+        if engine is not None:
+            stack.callback(engine.close)
         web_socket = stack.enter_context(listening_socket(options.host, options.port))
-        database = stack.enter_context(contextlib.closing(Database(options.data)))
-        counters = Counters()
+        database = stack.enter_context(contextlib.closing(Database(options.data, options.database)))
         live = Live()
         vital: set[asyncio.Task[None]] = set()
         heartbeat = Heartbeat(known_sites(database.engine))
         workplace: Workplace | None = None
+        watch = AlertWatch(database.engine)
 
         def on_stored(arrival: Arrival) -> None:
             live.publish(arrival)
             heartbeat.notice(arrival)
+            watch.notice(arrival)
 
         ingest = Ingest(database.engine, counters, on_stored=on_stored)
         await stack.enter_async_context(_ingesting(ingest, vital))
         own = await stack.enter_async_context(_broker(options, address, ingest, counters))
         filters = STATE_FILTERS if address is None else INGEST_FILTERS
         await stack.enter_async_context(_listening_to_broker(own, ingest, filters, vital))
-        if models is not None:
+        if engine is not None:
             from cloud.workplace import Workplace
 
-            workplace = Workplace(own, models, counters, ingest, heartbeat=heartbeat, session=database.starts)
+            workplace = Workplace(own, engine, counters, ingest, heartbeat=heartbeat, session=database.starts)
             await stack.enter_async_context(workplace.open(STOP_GRACE_S, vital))
+
+        analyses = await _analyses(options, database, stack) if options.worker else None
 
         def checks() -> dict[str, bool]:
             return {"store": ingest.healthy, "worker": workplace is None or workplace.connected}
 
-        app = create_app(database.engine, live, counters, checks, broker=str(own))
-        await stack.enter_async_context(web(app, web_socket, live, vital))
-        yield Service(url_of(web_socket), replace(own, username=None, password=None), frozenset(vital))
+        await stack.enter_async_context(purging(database.engine, vital))
+        await stack.enter_async_context(alerting(database.engine, watch, own, counters, options.mail, vital))
+        app = create_app(
+            Services(
+                engine=database.engine,
+                live=live,
+                counters=counters,
+                checks=checks,
+                broker=str(own),
+                accounts=options.accounts,
+                open_registration=options.open_registration,
+                analyses=analyses,
+                secure=options.tls is not None or options.behind_proxy,
+                names=frozenset(options.names),
+                alert_channels=_alert_channels(options),
+            )
+        )
+        await stack.enter_async_context(
+            web(app, web_socket, live, vital, tls=options.tls, behind_proxy=options.behind_proxy)
+        )
+        yield Service(
+            url_of(web_socket, https=options.tls is not None),
+            replace(own, username=None, password=None),
+            frozenset(vital),
+        )
 
 
-def _load_models(options: Options) -> FullModels | None:
+def _alert_channels(options: Options) -> frozenset[str]:
+    """Return the ways by which alerts can be told."""
+    ways = {"webhook": True, "mail": options.mail is not None, "sns": has_sns()}
+    return frozenset(name for name, there in ways.items() if there)
+
+
+def _start_engine(options: Options, counters: Counters) -> Engine | None:
+    """Return what runs the models. Raises ModelError, ServeError."""
     if not options.worker:
         return None
-    from cloud.inference import FullModels  # late: who only stores and shows need not load the models' runtime
 
-    return FullModels(options.models, threads=options.threads)
+    def count(size: int) -> None:
+        counters.add("offload.batches")
+        counters.add("offload.batched", size)
+        # 1, 2, 3-4, 5-8, 9-16, ... by their upper ends.
+        counters.add(f"offload.batches.to_{1 << (size - 1).bit_length():02d}")
+
+    # Late: who only stores and shows need not load the models' runtime, and who has one machine no Ray.
+    if options.engine == "ray":
+        from cloud.inference.ray_serve import RayEngine
+
+        return RayEngine(options.models, threads=options.threads, address=options.ray_address)
+    from cloud.inference import FullModels, LocalEngine
+
+    return LocalEngine(FullModels(options.models, threads=options.threads), on_batch=count)
+
+
+async def _analyses(options: Options, database: Database, stack: AsyncExitStack) -> Analyses:
+    """Return what analyses uploads, which ends with the stack. Raises ModelError if the detector is none."""
+    from cloud.analyse.files import Files
+    from cloud.analyse.jobs import Analyses
+    from cloud.analyse.limits import MEGA, Limits
+    from cloud.analyse.records import Records
+    from edge.perception.detect import open_detector
+
+    open_detector(options.detector)
+    text = options.models / "text"
+    analyses = Analyses(
+        Records(database.engine),
+        Files(options.data),
+        options.models,
+        text if text.is_dir() else OWN_TEXT_MODELS,
+        detector=options.detector,
+        limits=Limits(max_bytes=options.max_upload_mb * MEGA, max_duration_s=options.max_minutes * 60.0),
+    )
+    stack.push_async_callback(asyncio.to_thread, analyses.close)
+    purging = asyncio.create_task(_purging(analyses))
+    stack.callback(purging.cancel)
+    return analyses
+
+
+async def _purging(analyses: Analyses) -> None:
+    while True:
+        await asyncio.sleep(PURGE_EVERY_S)
+        try:
+            await asyncio.to_thread(analyses.purge)
+        except SQLAlchemyError:  # a database that is away comes back; what has expired can wait for it
+            log.exception("what has expired could not be deleted")
 
 
 @asynccontextmanager

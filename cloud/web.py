@@ -12,10 +12,22 @@ import uvicorn
 
 from cloud.errors import ServeError
 from cloud.live import Live
+from cloud.tls import TlsFiles
+
+WS_MAX_BYTES = 256 * 1024
+"""A picture of the webcam page; all other sockets only listen."""
 
 
 @asynccontextmanager
-async def web(app: object, listening: socket.socket, live: Live, vital: set[asyncio.Task[None]]) -> AsyncIterator[None]:
+async def web(
+    app: object,
+    listening: socket.socket,
+    live: Live,
+    vital: set[asyncio.Task[None]],
+    *,
+    tls: TlsFiles | None,
+    behind_proxy: bool,
+) -> AsyncIterator[None]:
     """Serve an application on a bound socket while inside; on leaving end the live sockets first, then the server."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's own type of an ASGI application is narrower than starlette's
@@ -23,9 +35,14 @@ async def web(app: object, listening: socket.socket, live: Live, vital: set[asyn
         access_log=False,
         lifespan="off",
         ws="websockets-sansio",
-        ws_max_size=4096,
+        ws_max_size=WS_MAX_BYTES,
         server_header=False,
         timeout_graceful_shutdown=2,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
+        proxy_headers=behind_proxy,
+        # Whoever can reach the port is the proxy: that is what --behind-proxy says.
+        forwarded_allow_ips="*" if behind_proxy else None,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -65,7 +82,8 @@ def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
         yield listening
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, *, https: bool) -> str:
     """Return the address at which a bound socket is reached."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if https else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -13,7 +13,7 @@ from ulid import ULID
 
 from cloud.counters import Counters
 from cloud.heartbeat import Heartbeat
-from cloud.inference import FullModels
+from cloud.inference import Engine
 from cloud.ingest import Ingest
 from cloud.link import AckingClient, BrokerAddress, keep_connected
 from cloud.offload import Worker, verdict_arrival
@@ -32,7 +32,7 @@ class Workplace:
     def __init__(
         self,
         address: BrokerAddress,
-        models: FullModels,
+        engine: Engine,
         counters: Counters,
         ingest: Ingest,
         *,
@@ -44,7 +44,7 @@ class Workplace:
         self._client: AckingClient | None = None
         self._subscribed = asyncio.Event()
         self._identifier = f"mien-worker-{ULID()}"
-        self.worker = Worker(models, counters, session=session, answer=self._answer)
+        self.worker = Worker(engine, counters, session=session, answer=self._answer)
         self._heartbeat = heartbeat
 
     @property
@@ -71,7 +71,7 @@ class Workplace:
             for task in (talking, judging):
                 task.cancel()
             await asyncio.gather(talking, judging, return_exceptions=True)
-            self.worker.close()
+            await self.worker.close()
 
     def _connect(self) -> AckingClient:
         # A clean session: evidence must not wait at the broker for a worker that is away.

@@ -22,6 +22,7 @@ def birth_message(headers: Headers, config: Config, models: Models, sources: dic
         software=__version__,
         python=platform.python_version(),
         models=models.info(),
+        gates=models.gates(config),
         sources=sources,
         config_sha256=hashlib.sha256(settings).hexdigest(),
     )
@@ -32,7 +33,8 @@ def source_kinds(config: Config) -> dict[str, str]:
     source = config.camera.source
     kinds = {}
     if source:
-        kinds["camera"] = "picamera2" if source == "picamera2" else "stream" if "://" in source else "v4l2"
+        scheme = source.partition(":")[0]
+        kinds["camera"] = scheme if scheme in {"picamera2", "file"} else "stream" if "://" in source else "v4l2"
     if config.microphone.card is not None:
         kinds["microphone"] = "portaudio"
     return kinds

@@ -11,6 +11,7 @@ from edge.errors import ConfigError
 from edge.header import Headers
 from edge.link.outbox import Outbox
 from edge.link.session import Link
+from edge.progress import Progress
 from edge.protocol import AnyMessage, Birth, Command, Event, Evidence, Verdict
 from edge.settings import Config
 
@@ -41,6 +42,7 @@ class Connection:
         birth: Callable[[], Birth],
         on_verdict: Callable[[Verdict], None],
         on_command: Callable[[Command], None],
+        progress: Progress | None = None,
     ) -> None:
         """Begin to connect; returns at once, whether or not there is a network."""
         mqtt = self._config.mqtt
@@ -58,10 +60,11 @@ class Connection:
             on_command=on_command,
             on_taken_over=self._taken_over,
             username=mqtt.username or None,
-            password=_password(mqtt.password_file),
+            password=read_password(mqtt.password_file),
             ca_file=mqtt.ca_file or None,
             certificate_file=mqtt.certificate_file or None,
             key_file=mqtt.key_file or None,
+            progress=progress,
         )
         self._link.start()
 
@@ -95,6 +98,13 @@ class Connection:
         """See `edge.pipeline.Outlet`."""
         return self._link is not None and self._link.cloud_present
 
+    def state(self) -> str:
+        """Return in words how it stands with the broker."""
+        if self._link is None:
+            return "no broker"
+        stats = self._link.stats()
+        return "broker connected" if stats.connected else f"broker away ({stats.problem or 'connecting'})"
+
     def publish(self, kind: str, message: AnyMessage) -> None:
         """See `edge.pipeline.Outlet`."""
         if self._link is not None:
@@ -114,7 +124,8 @@ class Connection:
         self.publish("event", Event(**self.headers.next(), type="taken-over", text=text))
 
 
-def _password(file: str) -> str | None:
+def read_password(file: str) -> str | None:
+    """Return the broker's password that stands in `file`, None for no file. Raises ConfigError."""
     if not file:
         return None
     try:

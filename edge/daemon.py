@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable
 
-from edge.aggregate import Aggregator
-from edge.assemble import Models, face_stage, make_gate, speech_stage
+from edge.alarm import make_alarm
+from edge.assemble import (
+    Models,
+    described,
+    face_stage,
+    make_aggregator,
+    make_filter,
+    make_fusion,
+    make_gate,
+    speech_stage,
+)
 from edge.birth import birth_message, source_kinds
 from edge.capture.base import Frame, Sound
 from edge.clock import Clock
 from edge.header import Headers
 from edge.health import Timings, health_message
+from edge.mute import Mute
+from edge.permit import Permit
 from edge.pipeline import Outlet, Pipeline
-from edge.policy import Permissions, decide
-from edge.protocol import Birth, Command, Event, Reading, Reply, SourceState, Verdict
+from edge.policy import Permissions
+from edge.progress import Progress
+from edge.protocol import Birth, Command, Event, Reading, Reply, SourceHealth, SourceState, Verdict
 from edge.settings import Config
 from edge.supervise import Opener, SourceWorker
-from edge.temporal import TemporalFilter
 from edge.windows import WindowCutter
 
 log = logging.getLogger(__name__)
@@ -28,14 +38,17 @@ HEALTH_EVERY_S = 60.0
 IN_FLIGHT_S = 0.5
 """A window is closed this long after its end: blocks of sound come that late."""
 SOUND_BLOCKS = 128
-STOP_S = 2.0
+STOP_S = 1.5
+"""For closing all sources together: with the link's time the whole stop stays under 5 s."""
 
 
 class Daemon:
     """One running device.
 
-    `cameras` and `microphones` open the configured sources, None where there is none. `on_reading` is
-    for those who look on, such as the terminal; it gets what the policy lets out.
+    `camera` and `microphone` open the configured sources, None where there is none. `on_reading` is
+    for those who look on, such as the terminal; it gets what the policy lets out. `on_turn` is called at each turn of
+    the loop, several times a second: that this goes on is the progress of inference. `progress` gets the hearts of the
+    sources. After a reload `started_at`, monotonic seconds, is that of the daemon before.
     """
 
     def __init__(
@@ -48,20 +61,27 @@ class Daemon:
         clock: Clock,
         camera: Opener | None,
         microphone: Opener | None,
+        mute: Mute,
         outbox_state: Callable[[], tuple[int, int, int]],
         on_reading: Callable[[Reading], None] = lambda _: None,
+        on_turn: Callable[[], None] = lambda: None,
+        progress: Progress | None = None,
+        started_at: float | None = None,
     ) -> None:
         self._config, self._models = config, models
         self._outlet, self._headers, self._clock = outlet, headers, clock
-        self._outbox_state, self._on_reading = outbox_state, on_reading
-        self._muted = threading.Event()
+        self._outbox_state, self._on_reading, self._on_turn = outbox_state, on_reading, on_turn
+        progress = progress or Progress(clock)
+        self._mute = mute
+        self.permissions = Permit(config.declared_site(), clock=clock, mute=mute)
+        self._alarm = make_alarm(config.alert)
         self._stopping = threading.Event()
         self._ready = threading.Event()
-        self._site = config.declared_site()
         self._timings = Timings()
-        self._started_at = clock.monotonic()
+        self.started_at = clock.monotonic() if started_at is None else started_at
+        """Monotonic seconds from which the session's time counts."""
         self._asked: dict[str, float] = {}
-        self._gate = make_gate(models, config.gate)
+        self._gate = make_gate(models, config)
         self._pipeline = self._make_pipeline()
         self._workers = [
             SourceWorker(
@@ -72,20 +92,17 @@ class Daemon:
                 on_change=self._source_changed,
                 clock=clock,
                 ready=self._ready,
+                heart=progress.heart(name),
             )
             for name, opener, keep in (("camera", camera, 1), ("microphone", microphone, SOUND_BLOCKS))
             if opener is not None
         ]
 
-    def permissions(self) -> Permissions:
-        """Return what may run and leave right now."""
-        # A clock that may be wrong cannot say that a consent still holds.
-        now = self._clock.wall() if self._clock.synced() else math.inf
-        return decide(self._site, now=now, muted=self._muted.is_set())
-
     def run(self) -> None:
         """Work until `stop` is called."""
-        log.info("policy: %s", self.permissions().why)
+        log.info("policy: %s", self.permissions.news())
+        for gate in self._models.gates(self._config):
+            log.info("gate: %s", described(gate))
         for worker in self._workers:
             worker.start()
         next_health = self._clock.monotonic()
@@ -93,17 +110,29 @@ class Daemon:
             self._ready.wait(0.1)
             self._ready.clear()
             self._work()
+            self._on_turn()
             if self._clock.monotonic() >= next_health:
                 self._publish_health()
                 next_health = self._clock.monotonic() + HEALTH_EVERY_S
         self._pipeline.finish(self._now_s())
+        self._close_sources()
+        self._alarm.close()
+
+    def _close_sources(self) -> None:
+        until = self._clock.monotonic() + STOP_S
         for worker in self._workers:
-            worker.stop(STOP_S)
+            worker.end()
+        for worker in self._workers:
+            worker.stop(max(0.0, until - self._clock.monotonic()))
 
     def stop(self) -> None:
         """Ask `run` to end; safe from signal handlers and other threads."""
         self._stopping.set()
         self._ready.set()
+
+    def sources(self) -> dict[str, SourceHealth]:
+        """Return how each source does."""
+        return {worker.name: worker.health() for worker in self._workers}
 
     def birth(self) -> Birth:
         """Return who this device is."""
@@ -122,14 +151,17 @@ class Daemon:
             self._outlet.publish("birth", self.birth())
             ok, text = True, "published"
         elif command.verb == "mute":
-            self._muted.set()
-            ok, text = True, "devices closed until the daemon is restarted at the device"
+            kept = self._mute.set()
+            ok, text = True, f"devices closed until {'unmuted' if kept else 'the daemon is restarted'} at the device"
         else:
             ok, text = False, f"this version does not do {command.verb}"
         reply = Reply(**self._headers.next(), command_id=command.id, verb=command.verb, ok=ok, text=text)
         self._outlet.publish("reply", reply)
 
     def _work(self) -> None:
+        if (why := self.permissions.news()) is not None:
+            log.info("policy: %s", why)
+            self._outlet.publish("event", Event(**self._headers.next(), type="policy-changed", text=why))
         for worker in self._workers:
             for item in worker.take():
                 self._pipeline.feed(self._on_session_time(item))
@@ -137,17 +169,20 @@ class Daemon:
         self._expire_requests()
 
     def _now_s(self) -> float:
-        return self._clock.monotonic() - self._started_at
+        return self._clock.monotonic() - self.started_at
 
     def _on_session_time(self, item: Frame | Sound) -> Frame | Sound:
-        time_s = item.time_s - self._started_at
+        time_s = item.time_s - self.started_at
         return Frame(time_s, item.image) if isinstance(item, Frame) else Sound(time_s, item.pcm)
 
     def _saw_reading(self, reading: Reading, allowed: Permissions) -> None:
         self._timings.add("reading", reading.latency_ms)
         if reading.gate == "requested":
             self._asked[reading.id] = self._clock.monotonic()
+        if self._alarm.see(reading, allowed):
+            self._outlet.publish("event", Event(**self._headers.next(), type="local-alert", text="the local alert"))
         if allowed.publish_readings:
+            log.debug("reading %s: %s", reading.id, reading.gate, extra={"MIEN_READING": reading.id})
             self._on_reading(reading)
 
     def _expire_requests(self) -> None:
@@ -170,8 +205,8 @@ class Daemon:
         health = health_message(
             self._headers,
             clock=self._clock,
-            started_at=self._started_at,
-            sources={worker.name: worker.health() for worker in self._workers},
+            started_at=self.started_at,
+            sources=self.sources(),
             timings=self._timings,
             outbox=self._outbox_state(),
         )
@@ -182,16 +217,16 @@ class Daemon:
         return Pipeline(
             face=face_stage(self._models, config.face, detect_every=config.face.detect_every),
             speech=speech_stage(self._models),
-            fusion_weights=self._models.manifest.fusion_weights,
-            temporal=TemporalFilter(stay=config.window.stay),
+            fusion=make_fusion(self._models, config.fusion.rule),
+            temporal=make_filter(self._models, config.window),
             gate=self._gate,
             permissions=self.permissions,
             outlet=self._outlet,
             headers=self._headers,
             clock=self._clock,
             budget_clock=self._now_s,
-            cutter=WindowCutter(length_s=config.window.length_s, tail_s=0.0),
-            aggregator=Aggregator(self._headers, k=config.privacy.k, length_s=config.privacy.aggregate_s),
+            cutter=WindowCutter(length_s=config.window.length_s, tail_s=0.0, start_s=self._now_s()),
+            aggregator=make_aggregator(self._headers, config),
             deadline_ms=config.gate.deadline_ms,
             on_reading=self._saw_reading,
         )

@@ -14,10 +14,14 @@ MienError
 │   └── UnknownSchema      a message of another major version
 ├── LinkError              the broker refused or cannot be used as configured
 ├── OutboxError            the store-and-forward database cannot be used
-└── PolicyError            the policy forbids what was asked
+├── PolicyError            the policy forbids what was asked, or its file could be changed by anybody
+├── GpioError              a GPIO line cannot be driven or read
+└── NoticeError            the sign for the door cannot be made
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 class MienError(Exception):
@@ -35,10 +39,32 @@ class MienError(Exception):
         self.fix = fix
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, or questionable, in a configuration."""
+
+    place: str
+    """e.g. "edge.toml, line 12", or "environment variable MIEN__CAMERA__FPS"."""
+    section: str
+    key: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        if not self.fix:
+            return f"{self.place}: {self.what}"
+        # What shows a line and a caret ends a line itself.
+        return f"{self.place}: {self.what}" + ("\n  " if "\n" in self.what else ". ") + self.fix
+
+
 class ConfigError(MienError):
-    """A setting is missing, unknown, of the wrong type or out of range."""
+    """A setting is missing, unknown, of the wrong type or out of range. `problems` names all that are, at once."""
 
     code = "config"
+
+    def __init__(self, what: str, *, fix: str = "", problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(what, fix=fix)
+        self.problems = problems
 
 
 class ModelError(MienError):
@@ -114,6 +140,18 @@ class OutboxError(MienError):
 
 
 class PolicyError(MienError):
-    """The policy forbids what was asked."""
+    """The policy forbids what was asked, or its file could be changed by anybody."""
 
     code = "policy"
+
+
+class GpioError(MienError):
+    """A GPIO line cannot be driven or read."""
+
+    code = "gpio"
+
+
+class NoticeError(MienError):
+    """The sign for the door cannot be made."""
+
+    code = "notice"

@@ -17,15 +17,15 @@ from edge.aggregate import Aggregator
 from edge.capture.base import Frame, Sound
 from edge.clock import Clock
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
-from edge.fusion import fold_calm, fuse
+from edge.fusion import Fusion, fold_calm
 from edge.gate import Decision, Gate
 from edge.header import Headers
-from edge.link.evidence import build_evidence
+from edge.link.evidence import Repeats, build_evidence
 from edge.perception.face import FaceStage, FaceWindow
 from edge.perception.speech import SpeechStage, SpeechWindow
 from edge.policy import Permissions
 from edge.protocol import AnyMessage, Distribution, Evidence, Reading, distribution, encode
-from edge.temporal import TemporalFilter
+from edge.temporal import TemporalFilter, own_confidence
 from edge.windows import WindowCutter
 
 
@@ -51,8 +51,21 @@ class Perceived:
     end_s: float
     face: FaceWindow
     speech: SpeechWindow
+    pooled: NDArray[np.float32] | None
+    """Face and voice of this window alone, fused."""
     fused: NDArray[np.float32] | None
-    modalities: str
+    """The same filtered over time."""
+    distributions: dict[str, NDArray[np.float32]]
+    """(7,) by modality, as they went into fusion."""
+
+    @property
+    def modalities(self) -> str:
+        """Those present, e.g. `face+speech`, as the gate names them."""
+        return "+".join(sorted(self.distributions))
+
+    def confidence(self) -> float | None:
+        """Return what the gate judges."""
+        return own_confidence(self.pooled, self.fused)
 
 
 class Pipeline:
@@ -67,7 +80,7 @@ class Pipeline:
         *,
         face: FaceStage,
         speech: SpeechStage,
-        fusion_weights: dict[str, float],
+        fusion: Fusion,
         temporal: TemporalFilter,
         gate: Gate,
         permissions: Callable[[], Permissions],
@@ -82,11 +95,13 @@ class Pipeline:
         clip: str | None = None,
     ) -> None:
         self._face, self._speech = face, speech
-        self._weights, self._temporal, self._gate = fusion_weights, temporal, gate
+        self._fusion, self._temporal, self._gate = fusion, temporal, gate
         self._permissions, self._outlet, self._headers, self._clock = permissions, outlet, headers, clock
         self._budget_clock, self._deadline_ms = budget_clock, deadline_ms
         self._cutter, self._aggregator = cutter, aggregator
         self._on_reading, self._clip = on_reading, clip
+        self._models = [stage.model.entry for stage in (face, speech) if stage.model is not None]
+        self._repeats = Repeats()
 
     def feed(self, item: Frame | Sound) -> None:
         """Take one frame or block of sound."""
@@ -121,7 +136,7 @@ class Pipeline:
         window = self._perceive(start_s, end_s, allowed)
         reading, evidence = self._judge(window, allowed, begun)
         if allowed.publish_aggregates:
-            self._aggregate(window)
+            self._aggregate(window, inferred=allowed.infer)
         self._on_reading(reading, allowed)
         if allowed.publish_readings:
             self._outlet.publish("reading", reading)
@@ -133,17 +148,20 @@ class Pipeline:
         self._face.reset()
         self._speech.reset()
         self._temporal.reset()
+        self._repeats = Repeats()
+        self._aggregator.discard()
 
     def _perceive(self, start_s: float, end_s: float, allowed: Permissions) -> Perceived:
         face = self._face.take(start_s, end_s)
         speech = self._speech.take(start_s, end_s, infer=allowed.infer)
-        distributions, reliabilities = {}, {}
-        if face.primary is not None and face.quality is not None:
-            distributions["face"], reliabilities["face"] = face.primary, face.quality
-        if speech.probs is not None and speech.voiced_share is not None:
-            distributions["speech"], reliabilities["speech"] = fold_calm(speech.probs), speech.voiced_share
-        pooled = fuse(distributions, self._weights, reliabilities) if allowed.fuse else None
-        return Perceived(start_s, end_s, face, speech, self._temporal.update(pooled), "+".join(sorted(distributions)))
+        distributions, measures = {}, {}
+        if face.primary is not None:
+            distributions["face"], measures["face"] = face.primary, _known(quality=face.quality)
+        if speech.probs is not None:
+            distributions["speech"] = fold_calm(speech.probs)
+            measures["speech"] = _known(voiced_share=speech.voiced_share, snr_db=speech.snr_db)
+        pooled = self._fusion(distributions, measures) if allowed.fuse else None
+        return Perceived(start_s, end_s, face, speech, pooled, self._temporal.update(pooled), distributions)
 
     def _judge(self, window: Perceived, allowed: Permissions, begun: float) -> tuple[Reading, Evidence | None]:
         fused = _message(EMOTIONS, window.fused)
@@ -156,8 +174,9 @@ class Pipeline:
             log_mel=window.speech.log_mel if allowed.send_log_mel else None,
             voiced_share=window.speech.voiced_share,
             ttl_ms=self._deadline_ms,
+            models=self._models,
         )
-        decision = self._decide(fused, window, evidence)
+        decision = self._decide(window, evidence)
         reading = Reading(
             **header,
             clip=self._clip,
@@ -175,19 +194,27 @@ class Pipeline:
         )
         return reading, evidence
 
-    def _decide(self, fused: Distribution | None, window: Perceived, evidence: Evidence | None) -> Decision:
-        return self._gate.decide(
-            None if fused is None else fused.confidence,
+    def _decide(self, window: Perceived, evidence: Evidence | None) -> Decision:
+        decision = self._gate.decide(
+            window.confidence(),
             window.modalities,
             evidence_bytes=0 if evidence is None else len(encode(evidence)),
             cloud_present=self._outlet.cloud_present,
             now=self._budget_clock(),
+            repeated=self._repeats.is_repeat(window.distributions, now=window.end_s),
         )
+        if decision.reason == "requested":
+            self._repeats.asked(window.distributions, now=window.end_s)
+        return decision
 
-    def _aggregate(self, window: Perceived) -> None:
-        finished = self._aggregator.add(window.start_s, window.end_s, window.face, window.speech)
+    def _aggregate(self, window: Perceived, *, inferred: bool) -> None:
+        finished = self._aggregator.add(window.start_s, window.end_s, window.face, window.speech, inferred=inferred)
         if finished is not None:
             self._outlet.publish("aggregate", finished)
+
+
+def _known(**measures: float | None) -> dict[str, float]:
+    return {name: value for name, value in measures.items() if value is not None}
 
 
 def _message(labels: tuple[str, ...], probs: NDArray[np.float32] | None) -> Distribution | None:

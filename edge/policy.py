@@ -83,18 +83,27 @@ class Permissions:
     send_crops: bool = False
     publish_verdict_readings: bool = False
     """May a verdict be shown for a single reading? Else it lives in memory and leaves only inside aggregates."""
+    local_alert: bool = False
+    """May a light or a sound answer the readings of one person? Never where people are only counted."""
     why: str = ""
     """In words, for logs, `mien-edge check` and the dashboard."""
 
 
-def decide(site: Site, *, now: float, muted: bool = False) -> Permissions:
-    """Return what may run and leave under `site` at `now` (Unix seconds); `muted` stops everything."""
+def decide(site: Site, *, now: float | None, muted: bool = False) -> Permissions:
+    """Return what may run and leave under `site` at `now` (Unix seconds); `muted` stops everything.
+
+    `now` None: the clock may be wrong, so nobody can say that a consent still holds, and it counts as expired.
+    """
     if muted or site.mode == "off":
         return Permissions(why="muted: devices closed" if muted else "mode off: devices closed")
     if site.mode == "demo":
         return _readings(site, why="demo: everything runs and is marked demo")
     if site.mode == "research" and not _consent_valid(site.consent, now):
-        return Permissions(why="research without a valid consent record: devices closed")
+        unknown = now is None and _consent_valid(site.consent, float("-inf"))
+        what = (
+            "the clock is not synchronised, so the consent cannot be judged" if unknown else "no valid consent record"
+        )
+        return Permissions(why=f"research, {what}: devices closed")
     if forbidden_by_law(site):
         return Permissions(
             open_devices=True,
@@ -133,9 +142,12 @@ def _readings(site: Site, *, why: str, need_basis: bool = False) -> Permissions:
         send_log_mel=may_send,
         send_crops=may_send and site.offload == "crops",
         publish_verdict_readings=True,
+        local_alert=True,
         why=why,
     )
 
 
-def _consent_valid(consent: Consent | None, now: float) -> bool:
-    return consent is not None and bool(consent.id) and bool(consent.ethics_reference) and now < consent.expires
+def _consent_valid(consent: Consent | None, now: float | None) -> bool:
+    if consent is None or now is None:
+        return False
+    return bool(consent.id) and bool(consent.ethics_reference) and now < consent.expires

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.ledger import Row
 from edge.protocol import Distribution
-from edge.replay import Cost
 from edge.text import printable
+
+if TYPE_CHECKING:
+    from edge.replay import Cost  # decodes media, by PyAV: a device has neither
 
 COLUMNS = (
     ("clip", 26),
@@ -98,8 +100,9 @@ class Tally:
 
 def summary(cost: Cost, tally: Tally) -> str:
     """Return the lines under the table: what was asked, what it changed, what it cost."""
+    readings = "1 reading" if tally.readings == 1 else f"{tally.readings} readings"
     return (
-        f"{tally.readings} readings, {tally.asked} unsure and sent to the cloud, {tally.answered} answered, "
+        f"{readings}, {tally.asked} unsure and sent to the cloud, {tally.answered} answered, "
         f"{tally.changed} changed by it\n"
         f"cost of the edge process: {cost.share:.3f} CPU-seconds per second of media "
         f"({cost.cpu_s:.2f} s for {cost.media_s:.1f} s; and {cost.start_cpu_s:.2f} s to start), "

@@ -24,6 +24,9 @@ CLOUD = "cloud"
 MAX_PAYLOAD = 128 * 1024
 """Bytes. AWS IoT Core refuses larger publishes."""
 
+MAX_EVIDENCE = 16 * 1024
+"""Bytes of one evidence message: what asking the cloud about one window may cost."""
+
 DEFAULT_TTL_MS = 10_000
 CLOUD_HEARTBEAT_S = 15.0
 CLOUD_STALE_S = 45.0
@@ -36,8 +39,6 @@ Count = Annotated[int, Meta(ge=0)]
 Mode = Literal["demo", "research", "vehicle", "classroom", "off"]
 GateReason = Literal["sure", "requested", "forbidden", "over-budget", "cloud-away"]
 SourceState = Literal["ok", "degraded", "down"]
-
-FACE_CROP_BYTES = 48 * 48
 
 
 class Distribution(msgspec.Struct, frozen=True):
@@ -100,6 +101,21 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
 
 
+class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How sure is sure, for one set of modalities."""
+
+    modalities: str
+    """`face`, `speech` or `face+speech`."""
+    alpha: Probability
+    """The error rate among kept readings that the threshold was chosen to stay under."""
+    threshold: Probability | None
+    """Null: that rate could not be reached, every reading is unsure."""
+    bound: Probability | None
+    """With 95 % confidence, the error rate among kept readings is no higher; null without a threshold."""
+    coverage: Probability
+    """Share of the calibration examples that would be kept."""
+
+
 class Birth(Message, frozen=True, kw_only=True):
     """Who the device is. Retained; published after every connect."""
 
@@ -107,6 +123,7 @@ class Birth(Message, frozen=True, kw_only=True):
     software: str
     python: str
     models: list[ModelInfo]
+    gates: list[GateInfo] = []
     sources: dict[str, str]
     """Kind of source, e.g. {"camera": "picamera2", "microphone": "portaudio"}: never a URL or a path."""
     config_sha256: str
@@ -140,37 +157,51 @@ class Reading(Message, frozen=True, kw_only=True):
 
 
 class Aggregate(Message, frozen=True, kw_only=True):
-    """Counts over at least a minute of at least k faces: what leaves a classroom instead of readings."""
+    """Counts over at least a minute of at least k faces: what leaves a classroom instead of readings.
+
+    Every count is rounded down to a multiple of k, and one of 0 is left out: fewer than k and none look the same. Never
+    is exactly one label left out, so that it cannot be told by subtraction. docs/privacy.md says what this protects.
+    """
 
     schema: str = "mien.aggregate/1"
     start_s: Seconds
     end_s: Seconds
     windows: Count
+    """Windows that the aggregate covers; 0 where all of it is suppressed."""
     k: Count
     expressions: dict[str, Count] | None
-    """Face-windows per emotion; null where fewer than k faces were there at once in any counted window."""
+    """Mean number of faces that showed an emotion at a time, per emotion; null where all are suppressed."""
     tones: dict[str, Count] | None
     """Voiced windows per vocal tone; counted apart, never fused with faces. Null where suppressed."""
+    faces: Count | None = None
+    """Where nothing may be inferred: mean number of faces at a time. Null where suppressed, or emotions are counted."""
+    voiced: Count | None = None
+    """Where nothing may be inferred: windows with a voice. Null where suppressed, or tones are counted."""
 
 
 class Evidence(Message, frozen=True, kw_only=True):
-    """What the cloud's full-size models need to judge one reading. Never spooled, never stored. MessagePack."""
+    """What the cloud's full-size models need to judge one reading. Never spooled, never stored. MessagePack.
 
-    schema: str = "mien.evidence/1"
+    At most 16 KiB in all. Pictures are lossless WebP (RFC 9649, simple format, VP8L) of gray pixels.
+    """
+
+    schema: str = "mien.evidence/2"
     reading_id: Ulid
     ttl_ms: Annotated[int, Meta(gt=0, le=60_000)] = DEFAULT_TTL_MS
     """Milliseconds that an answer is of use, counted by the receiver from arrival."""
-    crops: Annotated[
-        list[Annotated[bytes, Meta(min_length=FACE_CROP_BYTES, max_length=FACE_CROP_BYTES)]], Meta(max_length=8)
-    ]
-    """48x48 gray crops of the primary face, uint8, row by row, best first."""
+    crops: Annotated[list[bytes], Meta(max_length=8)]
+    """48x48 crops of the primary face, best first, each a picture."""
+    crop_format: Name = "gray48"
+    """`input` of the device's face model in its manifest: what the crops are."""
     face_quality: Probability | None
-    log_mel: Annotated[bytes, Meta(max_length=186 * 64)] | None
-    """186x64 normalised log-mel as int8, row by row: value = int8 * log_mel_scale. Null: no voice or not allowed."""
-    log_mel_scale: Annotated[float, Meta(gt=0.0)] = 4.0 / 127.0
+    log_mel: bytes | None
+    """186x64 normalised log-mel, a picture 64 wide: value = (pixel - 128) * log_mel_scale. Null: none, or forbidden."""
+    log_mel_format: Name = "logmel64"
+    """`input` of the device's speech model in its manifest: which features these are."""
+    log_mel_scale: Annotated[float, Meta(gt=0.0, le=1.0)] = 4.0 / 127.0
     voiced_share: Probability | None
-    models: list[str]
-    """Names of the device's models, for statistics."""
+    models: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=8)]
+    """Names and versions of the device's models, for statistics."""
 
 
 class Verdict(Message, frozen=True, kw_only=True):
@@ -180,7 +211,8 @@ class Verdict(Message, frozen=True, kw_only=True):
     reading_id: Ulid
     status: Literal["ok", "refused"]
     reason: str = ""
-    """Why it was refused: `malformed`, `stale`, `oversize`, `empty`, `busy`, `failed`."""
+    """Why it was refused: `malformed`, `oversize`, `unknown-schema`, `unknown-model` (no model of the cloud takes what
+    `crop_format` or `log_mel_format` names), `empty`, `stale`, `busy`, `failed`."""
     face: Distribution | None = None
     speech: Distribution | None = None
     fused: Distribution | None = None
@@ -355,10 +387,9 @@ def parse_topic(text: str) -> Topic:
 
 
 def encode(message: AnyMessage) -> bytes:
-    """Return the payload of a message. Raises BadMessage if it is larger than MAX_PAYLOAD."""
+    """Return the payload of a message. Raises BadMessage if it is larger than a message of its kind may be."""
     data = msgspec.msgpack.encode(message) if isinstance(message, Evidence) else msgspec.json.encode(message)
-    if len(data) > MAX_PAYLOAD:
-        raise BadMessage(f"a {type(message).__name__} of {len(data)} bytes is larger than {MAX_PAYLOAD}")
+    _check_size(type(message), data)
     return data
 
 
@@ -368,14 +399,19 @@ def decode(kind: type[M], payload: bytes) -> M:
     Raises BadMessage if it is too large, damaged or breaks a bound of the struct, UnknownSchema if its major version
     is not this one's.
     """
-    if len(payload) > MAX_PAYLOAD:
-        raise BadMessage(f"a {kind.__name__} of {len(payload)} bytes is larger than {MAX_PAYLOAD}")
+    _check_size(kind, payload)
     decode_as = msgspec.msgpack.decode if kind is Evidence else msgspec.json.decode
     try:
         _check_schema(kind, decode_as(payload, type=_Schema).schema)
         return decode_as(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"not a {kind.__name__}: {error}") from error
+
+
+def _check_size(kind: type[msgspec.Struct], payload: bytes) -> None:
+    limit = MAX_EVIDENCE if kind is Evidence else MAX_PAYLOAD
+    if len(payload) > limit:
+        raise BadMessage(f"a {kind.__name__} of {len(payload)} bytes is larger than {limit}")
 
 
 def _check_schema(kind: type[msgspec.Struct], schema: str) -> None:

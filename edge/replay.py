@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.aggregate import Aggregator
-from edge.assemble import Models, face_stage, make_gate, speech_stage
+from edge.assemble import Models, face_stage, make_aggregator, make_filter, make_fusion, make_gate, speech_stage
 from edge.capture.base import Frame, Sound
 from edge.capture.media import MediaFile
 from edge.clock import Clock
@@ -25,7 +24,6 @@ from edge.pipeline import Outlet, Pipeline
 from edge.policy import decide
 from edge.protocol import Reading
 from edge.settings import Config
-from edge.temporal import TemporalFilter
 from edge.text import printable
 from edge.windows import WindowCutter
 
@@ -75,7 +73,7 @@ class Player:
         self._config, self._models = config, models
         self._outlet, self._headers, self._clock = outlet, headers, clock
         self._on_reading, self._on_failure, self._realtime = on_reading, on_failure, realtime
-        self._gate = make_gate(models, config.gate)
+        self._gate = make_gate(models, config)
         self._face = face_stage(models, config.face, detect_every=max(1, config.face.detect_every))
         self._speech = speech_stage(models)
         self._played_s = 0.0
@@ -129,8 +127,8 @@ class Player:
         return Pipeline(
             face=self._face,
             speech=self._speech,
-            fusion_weights=self._models.manifest.fusion_weights,
-            temporal=TemporalFilter(stay=self._config.window.stay),
+            fusion=make_fusion(self._models, self._config.fusion.rule),
+            temporal=make_filter(self._models, self._config.window),
             gate=self._gate,
             permissions=lambda: decide(site, now=self._clock.wall()),
             outlet=self._outlet,
@@ -139,7 +137,7 @@ class Player:
             # In media time, so that a clip played faster than life has no smaller budget.
             budget_clock=self._clock.monotonic if self._realtime else lambda: self._played_s,
             cutter=WindowCutter(length_s=self._config.window.length_s, tail_s=TAIL_S),
-            aggregator=Aggregator(self._headers, k=self._config.privacy.k, length_s=self._config.privacy.aggregate_s),
+            aggregator=make_aggregator(self._headers, self._config),
             deadline_ms=self._config.gate.deadline_ms,
             on_reading=lambda reading, allowed: self._on_reading(name, reading) if allowed.publish_readings else None,
             clip=printable(Path(name).name),

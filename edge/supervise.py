@@ -13,6 +13,7 @@ from collections.abc import Callable
 from edge.capture.base import SAMPLE_RATE, Frame, FrameSource, Sound, SoundSource
 from edge.clock import Clock
 from edge.errors import CaptureError
+from edge.progress import Heart
 from edge.protocol import SourceHealth, SourceState
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,14 @@ STALLED_AFTER_S = 5.0
 
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 30.0
+STEADY_S = 60.0
+"""A source that has run for so long is reopened soon when it fails; one that fails again and again waits longer."""
+
+OPEN_LIMIT_S = 60.0
+"""A driver that opens or closes its device for longer hangs: only a restart of the process gets rid of it."""
+READ_LIMIT_S = READ_TIMEOUT_S + 20.0
+PAUSE_LIMIT_S = 10.0
+"""How late a pause may end on a busy machine."""
 
 Opener = Callable[[], FrameSource | SoundSource]
 
@@ -44,8 +53,10 @@ class SourceWorker:
         on_change: Callable[[str, SourceState, str], None],
         clock: Clock,
         ready: threading.Event,
+        heart: Heart | None = None,
     ) -> None:
         self.name = name
+        self._heart = heart or Heart(name, clock)
         self._opener, self._allowed, self._on_change = opener, allowed, on_change
         self._clock, self._ready = clock, ready
         self._items: deque[Frame | Sound] = deque()
@@ -56,6 +67,7 @@ class SourceWorker:
         self._error = "not opened yet"
         self._dropped_before = 0
         self._dropped_here = 0
+        self._backoff_s = BACKOFF_FIRST_S
         self._source: FrameSource | SoundSource | None = None
         self._taken: deque[tuple[float, float]] = deque(maxlen=64)
         self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
@@ -64,9 +76,13 @@ class SourceWorker:
         """Begin; returns at once."""
         self._thread.start()
 
+    def end(self) -> None:
+        """Ask the worker to close its source; returns at once."""
+        self._stop.set()
+
     def stop(self, timeout_s: float) -> None:
         """Close the source; waits at most `timeout_s` for a device that hangs."""
-        self._stop.set()
+        self.end()
         self._thread.join(timeout_s)
 
     def take(self) -> list[Frame | Sound]:
@@ -92,44 +108,54 @@ class SourceWorker:
         )
 
     def _run(self) -> None:
-        backoff_s = BACKOFF_FIRST_S
         while not self._stop.is_set():
             if not self._allowed():
                 self._change("down", "closed by the policy")
-                self._stop.wait(BACKOFF_FIRST_S)
+                self._pause(BACKOFF_FIRST_S)
                 continue
             try:
+                self._heart.beat(OPEN_LIMIT_S)
                 with self._opener() as source:
                     self._source = source
                     self._read(source)
-                    backoff_s = BACKOFF_FIRST_S
+                    self._heart.beat(OPEN_LIMIT_S)
             except CaptureError as error:
-                backoff_s = self._failed(str(error), backoff_s)
+                self._failed(str(error))
             except Exception as error:
                 # A driver or a library that surprises us costs this source a pause, not its thread.
                 log.exception("%s failed", self.name)
-                backoff_s = self._failed(f"unexpected: {error!r}", backoff_s)
+                self._failed(f"unexpected: {error!r}")
             finally:
                 self._dropped_before += 0 if self._source is None else self._source.dropped
                 self._source = None
+        self._heart.rest()
 
-    def _failed(self, error: str, backoff_s: float) -> float:
-        """Report the failure, wait, and return the next pause in seconds."""
+    def _pause(self, seconds: float) -> None:
+        self._heart.beat(seconds + PAUSE_LIMIT_S)
+        self._stop.wait(seconds)
+
+    def _failed(self, error: str) -> None:
+        """Report the failure and wait, the longer the more often it happens."""
         self._change("down", error)
-        self._stop.wait(backoff_s)
-        return min(BACKOFF_MOST_S, backoff_s * 2.0)
+        self._pause(self._backoff_s)
+        self._backoff_s = min(BACKOFF_MOST_S, self._backoff_s * 2.0)
 
     def _read(self, source: FrameSource | SoundSource) -> None:
-        last = self._clock.monotonic()
+        began = last = self._clock.monotonic()
         while not self._stop.is_set() and self._allowed():
+            self._heart.beat(READ_LIMIT_S)
             item = source.read(READ_TIMEOUT_S)
             now = self._clock.monotonic()
             if item is not None:
                 last = now
-                self._change("ok", "")
+                if now - began >= STEADY_S:
+                    self._backoff_s = BACKOFF_FIRST_S
+                self._change("degraded" if source.trouble else "ok", source.trouble)
                 self._put(item, now)
             elif now - last > 4.0 * STALLED_AFTER_S:
-                raise CaptureError(f"{self.name} gave nothing for {now - last:.0f} s")
+                error = CaptureError(f"{self.name} gave nothing for {now - last:.0f} s")
+                self._change("down", str(error))  # said now, as closing what hangs may hang as well
+                raise error
             elif now - last > STALLED_AFTER_S:
                 self._change("degraded", f"nothing for {now - last:.0f} s")
 
@@ -146,7 +172,9 @@ class SourceWorker:
         changed = state != self._state or (state == "down" and error != self._error)
         self._state, self._error = state, error
         if changed:
-            log.log(logging.INFO if state == "ok" else logging.WARNING, "%s is %s %s", self.name, state, error)
+            level = logging.INFO if state == "ok" else logging.WARNING
+            fields = {"MIEN_SOURCE": self.name, "MIEN_CODE": f"{self.name}-{state}"}
+            log.log(level, "%s is %s %s", self.name, state, error, extra=fields)
             try:
                 self._on_change(self.name, state, error)
             except Exception:

@@ -7,8 +7,32 @@ on Hidden Markov Models", eq. 20). The pooled distribution stands for the likeli
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+DEFAULT_STAY = 0.5
+
+
+class FilterFit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What training chose, on simulated sequences of calibration examples: `filter` in the manifest."""
+
+    stay: float
+    seed: int
+    sequences: int
+
+
+def stay_of(fit: FilterFit | None) -> float:
+    """Return how sticky the manifest's filter is; None: a manifest of an older release."""
+    return DEFAULT_STAY if fit is None else fit.stay
+
+
+def own_confidence(pooled: NDArray[np.float32] | None, filtered: NDArray[np.float32] | None) -> float | None:
+    """Return what a window by itself, `pooled`, gives to the emotion that the filter says: what the gate judges.
+
+    Thresholds were chosen on single windows, and what the filter adds is not of this window's making.
+    """
+    return None if pooled is None or filtered is None else float(pooled[int(filtered.argmax())])
 
 
 class TemporalFilter:
@@ -19,7 +43,7 @@ class TemporalFilter:
     With `stay` = 1/7 it does nothing; the first window after `reset` passes through unchanged.
     """
 
-    def __init__(self, *, stay: float = 0.5) -> None:
+    def __init__(self, *, stay: float = DEFAULT_STAY) -> None:
         self._stay = stay
         self._belief: NDArray[np.float64] | None = None
 

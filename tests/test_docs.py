@@ -5,12 +5,19 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import docs
 from cloud import errors as cloud_errors
+from cloud.cli import _parser as cloud_parser
+from cloud.cli import main as cloud_main
+from edge import settings
 from edge.cli import _parser as edge_parser
+from edge.cli import main as edge_main
+from edge.config import SECTIONS
 from edge.errors import MienError
+from edge.expected import expected
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,14 +38,72 @@ def test_every_error_code_is_documented() -> None:
     assert {code for code in _codes(MienError) if f"`{code}`" not in text} == set()
 
 
-def _commands(parser: argparse.ArgumentParser) -> list[str]:
-    (choices,) = (each.choices for each in parser._actions if isinstance(each, argparse._SubParsersAction))
-    return list(choices)
+UNITS = re.compile(
+    r"seconds?|Seconds|Milliseconds|Hours|Megabytes|Bytes|Pixels|Frames|frequency|Degrees|Probability|[Rr]equests"
+    r"|Unix time|faces|Share|Volts|GPIO|[Dd]ecibel|[Pp]ort|[Nn]umber|minutes|[Mm]etres|days|times|level"
+)
 
 
-@pytest.mark.parametrize("command", _commands(edge_parser()))
-def test_every_edge_command_is_documented(command: str) -> None:
-    assert f"mien-edge {command}" in (ROOT / "docs" / "commands.md").read_text()
+@pytest.mark.parametrize(
+    ("section", "key"), [(section, key) for section in SECTIONS for key in SECTIONS[section].__struct_fields__]
+)
+def test_every_setting_is_explained(section: str, key: str) -> None:
+    _, fields = docs._classes(settings)[SECTIONS[section].__name__]
+    (field,) = (each for each in msgspec.structs.fields(SECTIONS[section]) if each.name == key)
+    sentence = fields[key][1]
+    assert sentence.endswith("."), f"{section}.{key} needs a sentence below it in edge/settings.py"
+    may_be = expected(field.type)
+    if may_be.startswith(("a number", "a whole number")):
+        assert UNITS.search(sentence), f"{section}.{key}: in which unit?"
+        assert re.search(r"\d", may_be) or key == "consent_expires", f"{section}.{key}: in which range?"
+    if field.required:
+        assert (section, key) in docs.example_keys(), f"{section}.{key} is required and must be in the example"
+    row = re.search(rf"(?ms)^## \[{section}\]$.*?^(\| `{key}` .*?)$", (ROOT / "docs" / "configuration.md").read_text())
+    assert row, f"{section}.{key} is not in docs/configuration.md"
+    assert ((section, key) in docs.example_keys()) != ("*Advanced.*" in row.group(1))
+
+
+def _parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return every parser below and including this one, by its whole name, such as "mien-edge models fetch"."""
+    found = {parser.prog: parser}
+    for each in parser._actions:
+        if isinstance(each, argparse._SubParsersAction):
+            for child in each.choices.values():
+                found |= _parsers(child)
+    return found
+
+
+PARSERS = _parsers(edge_parser()) | _parsers(cloud_parser())
+COMMANDS = [name for name, each in PARSERS.items() if each._subparsers is None]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`{command}" in (ROOT / "docs" / "commands.md").read_text()
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main = {"mien-edge": edge_main, "mien-cloud": cloud_main}[command.split(maxsplit=1)[0]]
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split()[1:], "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for action in PARSERS[command]._actions:
+        assert action.help or isinstance(action, argparse._SubParsersAction), f"{action.dest} says nothing of itself"
+        assert all(option in said for option in action.option_strings)
+
+
+def test_every_documented_command_exists() -> None:
+    known = set(PARSERS)
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for program, words in re.findall(r"`(mien-edge|mien-cloud)((?: [a-z][a-z-]*)*)", page.read_text()):
+            named = [program, *words.split()]
+            while len(named) > 1 and " ".join(named) not in known:
+                named.pop()  # the rest are its arguments
+            assert PARSERS[" ".join(named)]._subparsers is None or not words, (
+                f"{page.name}: no command {program}{words}"
+            )
 
 
 @pytest.mark.parametrize(

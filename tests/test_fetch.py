@@ -12,9 +12,9 @@ from threading import Thread
 
 import pytest
 
-from edge.assemble import YUNET_FILE
 from edge.cli import main
 from edge.perception.detect import YUNET_SHA256
+from edge.perception.fetched import YUNET_FILE
 
 
 class Quiet(SimpleHTTPRequestHandler):

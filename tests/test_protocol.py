@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.errors import BadMessage, BadTopic, ProtocolError, UnknownSchema
 from edge.protocol import (
     CLOUD_TOPIC,
+    MAX_EVIDENCE,
     MAX_PAYLOAD,
     TOPICS,
     AnyMessage,
@@ -39,8 +40,9 @@ def test_unknown_keys_are_ignored_and_another_major_is_refused(message: AnyMessa
     codec = msgspec.msgpack if isinstance(message, Evidence) else msgspec.json
     plain = codec.decode(encode(message))
     assert decode(type(message), codec.encode(plain | {"later_addition": 1})) == message
-    plain["schema"] = schema_of(type(message)).replace("/1", "/2")
-    with pytest.raises(UnknownSchema, match="/2"):
+    name, _, major = schema_of(type(message)).partition("/")
+    plain["schema"] = f"{name}/{int(major) + 1}"
+    with pytest.raises(UnknownSchema, match=plain["schema"]):
         decode(type(message), codec.encode(plain))
 
 
@@ -77,11 +79,28 @@ def test_evidence_with_wild_numbers_is_refused(value: float) -> None:
         decode(Evidence, msgspec.msgpack.encode(plain))
 
 
-@pytest.mark.parametrize("change", [{"crops": [b"x"]}, {"crops": [bytes(2304)] * 9}, {"log_mel": bytes(186 * 64 + 1)}])
+@pytest.mark.parametrize("change", [{"crops": [b"x"] * 9}, {"log_mel": bytes(MAX_EVIDENCE)}, {"models": ["x" * 65]}])
 def test_evidence_of_the_wrong_size_is_refused(change: dict[str, object]) -> None:
     plain = msgspec.msgpack.decode(encode(GOLDEN["evidence"])) | change
     with pytest.raises(BadMessage, match="Evidence"):
         decode(Evidence, msgspec.msgpack.encode(plain))
+
+
+def test_evidence_costs_16_kib_at_most() -> None:
+    golden = GOLDEN["evidence"]
+    assert isinstance(golden, Evidence)
+    room = MAX_EVIDENCE - len(encode(golden))
+    grown = msgspec.structs.replace(golden, log_mel=bytes(len(golden.log_mel or b"") + room))
+    largest = msgspec.structs.replace(grown, log_mel=(grown.log_mel or b"")[: -(len(msgpack(grown)) - MAX_EVIDENCE)])
+    assert len(encode(largest)) == MAX_EVIDENCE
+    with pytest.raises(BadMessage, match=str(MAX_EVIDENCE)):
+        encode(grown)
+    with pytest.raises(BadMessage, match=str(MAX_EVIDENCE)):
+        decode(Evidence, msgpack(grown))
+
+
+def msgpack(message: Evidence) -> bytes:
+    return msgspec.msgpack.encode(message)
 
 
 def test_too_large_is_refused_before_sending() -> None:

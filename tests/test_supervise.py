@@ -4,17 +4,19 @@ import threading
 from typing import Self
 
 import numpy as np
+import pytest
 
 from edge.capture.base import Frame, Sound
 from edge.capture.fakes import FakeMicrophone
-from edge.clock import SystemClock
+from edge.clock import FakeClock, SystemClock
+from edge.errors import CaptureError
 from edge.supervise import SourceWorker
 
 
 class Surprising:
     """A source whose first life ends with an error that no one expects of a source."""
 
-    dropped = 0
+    dropped, trouble = 0, ""
     lives = 0
 
     def __enter__(self) -> Self:
@@ -86,3 +88,83 @@ def test_nothing_is_opened_where_the_policy_says_no() -> None:
     worker.start()
     worker.stop(5.0)
     assert Surprising.lives == 0
+
+
+class Failing:
+    """A source that is pulled out after `lasts_s` of sound."""
+
+    dropped, trouble = 0, ""
+
+    def __init__(self, clock: FakeClock, lasts_s: float) -> None:
+        self._clock, self._until = clock, clock.monotonic() + lasts_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, timeout_s: float) -> Frame | Sound | None:
+        self._clock.advance(1.0)
+        if self._clock.monotonic() > self._until:
+            raise CaptureError("pulled out")
+        return Sound(self._clock.monotonic(), np.zeros(16_000, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "pauses"), [(10.0, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]), (100.0, [1.0, 1.0, 1.0])]
+)
+def test_a_source_that_fails_often_waits_longer_and_one_that_fails_at_last_does_not(
+    lasts_s: float, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, waited = FakeClock(), []
+    enough = threading.Event()
+    worker = SourceWorker(
+        "microphone",
+        lambda: Failing(clock, lasts_s),
+        keep=1,
+        allowed=lambda: True,
+        on_change=lambda *_: None,
+        clock=clock,
+        ready=threading.Event(),
+    )
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == len(pauses):
+            worker.end()
+            enough.set()
+
+    monkeypatch.setattr(worker, "_pause", pause)
+    worker.start()
+    assert enough.wait(10.0)
+    worker.stop(10.0)
+    assert waited == pauses
+
+
+def test_a_source_that_gives_nothing_is_down_before_it_is_closed() -> None:
+    clock, states = FakeClock(), []
+    down = threading.Event()
+
+    class Hanging(Failing):
+        def read(self, timeout_s: float) -> Frame | Sound | None:
+            self._clock.advance(1.0)
+            return None
+
+        def __exit__(self, *_: object) -> None:
+            assert states[-1] == "down"
+            down.set()
+
+    worker = SourceWorker(
+        "camera",
+        lambda: Hanging(clock, 0.0),
+        keep=1,
+        allowed=lambda: True,
+        on_change=lambda _, state, __: states.append(state),
+        clock=clock,
+        ready=threading.Event(),
+    )
+    worker.start()
+    assert down.wait(10.0)
+    worker.stop(10.0)
+    assert states[:2] == ["degraded", "down"]

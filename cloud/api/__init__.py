@@ -1,5 +1,6 @@
 """The web side: JSON, the live socket and the page."""
 
 from cloud.api.app import create_app
+from cloud.api.services import Services
 
-__all__ = ["create_app"]
+__all__ = ["Services", "create_app"]

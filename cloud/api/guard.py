@@ -1,8 +1,8 @@
-"""Who may talk to the web side while there are no accounts: nobody whom a foreign page has sent here.
+"""Nobody whom a foreign page has sent here, whoever they are.
 
-Without accounts the loopback interface is the only protection, and a web page anywhere can make a visitor's browser
-talk to it: by a name that resolves to 127.0.0.1 (DNS rebinding, stopped by the Host check) or by a WebSocket, which
-browsers allow across origins (stopped by the Origin check).
+A web page anywhere can make a visitor's browser talk to this service: by a name that resolves to its address (DNS
+rebinding, stopped by the Host check), by a WebSocket, which browsers allow across origins, or by a form (both stopped
+by the Origin check; sessions have a CSRF token as well).
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ POLICY = "; ".join(
         "script-src 'self'",
         # Plotly sets styles from script; no style comes from data.
         "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
+        "img-src 'self' data: blob:",
+        # A film that the page has just sent, played from the visitor's own disk.
+        "media-src 'self' blob:",
         "font-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
@@ -36,17 +38,22 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+CAPTURE_PATHS = ("/analyse", "/webcam")
+"""Pages that may ask for webcam and microphone."""
+
+CAPTURE_HEADERS = SECURITY_HEADERS | {"Permissions-Policy": "camera=(self), microphone=(self), geolocation=()"}
 _WS_FORBIDDEN = 4403
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-def is_own_host(host: str) -> bool:
-    """Say whether a Host header names this machine in a way no foreign DNS entry can: an address or its own name."""
+def is_own_host(host: str, names: frozenset[str] = frozenset()) -> bool:
+    """Say whether a Host header names this machine: by an address, its own name, or one of `names`."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
     own = socket.gethostname().lower()
-    if name in ("localhost", own, f"{own}.local"):
+    if name in ("localhost", own, f"{own}.local") or name in names:
         return True
     try:
         ipaddress.ip_address(name)
@@ -63,8 +70,9 @@ def is_same_origin(origin: str | None, host: str) -> bool:
 class Guard:
     """ASGI middleware: checks Host and Origin, sets the security headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str] = frozenset()) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -74,7 +82,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if scope["type"] == "websocket":
-            if is_own_host(host) and is_same_origin(headers.get("origin"), host):
+            if is_own_host(host, self._names) and is_same_origin(headers.get("origin"), host):
                 await self._app(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": _WS_FORBIDDEN, "reason": "foreign origin"})
@@ -82,11 +90,13 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                capture = scope["path"] in CAPTURE_PATHS
+                MutableHeaders(scope=message).update(CAPTURE_HEADERS if capture else SECURITY_HEADERS)
             await send(message)
 
-        if is_own_host(host):
-            await self._app(scope, receive, send_with_headers)
-        else:
-            refusal = PlainTextResponse(f"This service does not answer to the name {host!r}.\n", status_code=421)
-            await refusal(scope, receive, send_with_headers)
+        application: ASGIApp = self._app
+        if not is_own_host(host, self._names):
+            application = PlainTextResponse(f"This service does not answer to the name {host!r}.\n", status_code=421)
+        elif scope["method"] not in _SAFE_METHODS and not is_same_origin(headers.get("origin"), host):
+            application = PlainTextResponse("Another page may not change anything here.\n", status_code=403)
+        await application(scope, receive, send_with_headers)

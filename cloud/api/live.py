@@ -7,16 +7,17 @@ import contextlib
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from cloud.accounts.roles import Access
 from cloud.live import Live, Watcher
 
 GOING_AWAY = 1001
 TRY_AGAIN_LATER = 1013
 
 
-async def serve_watcher(socket: WebSocket, live: Live) -> None:
-    """Send everything that is stored from now on, until the page leaves, falls behind, or the service stops."""
+async def serve_watcher(socket: WebSocket, live: Live, access: Access) -> None:
+    """Send what is stored from now on and may be seen, until the page leaves, falls behind, or the service stops."""
     await socket.accept()
-    with live.watch() as watcher:
+    with live.watch(access) as watcher:
         tasks = [asyncio.create_task(way(socket, watcher)) for way in (_send, _until_left, _until_dropped)]
         # The first way to end ends the others: a send that hangs on a full connection, too.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

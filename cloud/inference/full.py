@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
-from edge.errors import ModelError
-from edge.fusion import fold_calm, fuse
+from edge.errors import BadMessage, ModelError
+from edge.fusion import DEFAULT_RULE, Fusion, fold_calm
 from edge.perception.manifest import Manifest, ModelEntry, load_manifest, verified_file
 from edge.perception.wire import CROP_SHAPE, LOG_MEL_SHAPE, unpack_crops, unpack_log_mel
 from edge.protocol import Distribution, Evidence, distribution
@@ -34,17 +35,26 @@ class Judgement(NamedTuple):
     models: list[str]
 
 
+class _Inputs(NamedTuple):
+    """Evidence, unpacked; (n, 1, H, W) each, None where there is none."""
+
+    evidence: Evidence
+    crops: Floats | None
+    log_mel: Floats | None
+
+
 class FullModels:
     """Both full-size models, loaded and checked against the manifest.
 
         models = FullModels(Path("cloud/models"), threads=1)
         models.judge(evidence)
 
-    Raises ModelError if the manifest or a file is missing, damaged or not what it says. One `judge` at a time.
+    Raises ModelError if the manifest or a file is missing, damaged or not what it says. One call at a time.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self._manifest = load_manifest(folder)
+        self.fusion = Fusion(DEFAULT_RULE, self._manifest.fusion_weights, self._manifest.fusion)
         self._face = _Model(folder, self._manifest, "face", threads)
         self._speech = _Model(folder, self._manifest, "speech", threads)
 
@@ -53,14 +63,47 @@ class FullModels:
         """Names and versions of the models, e.g. `face-full 1`."""
         return [self._face.name, self._speech.name]
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What the model of each task takes, e.g. {"face": "gray48", "speech": "logmel64"}."""
+        return {entry.task: entry.input for entry in (self._face.entry, self._speech.entry)}
+
+    @property
+    def manifest(self) -> Manifest:
+        """Fusion weights and gates of these models."""
+        return self._manifest
+
+    def faces(self, crops: NDArray[np.uint8]) -> Floats:
+        """Return probabilities over the 7 emotions, shape (N, 7), for crops of shape (N, 48, 48)."""
+        return self._face.probabilities(crops[:, None].astype(np.float32) / np.float32(255.0))
+
+    def tones(self, log_mels: Floats) -> Floats:
+        """Return probabilities over the 8 speech emotions, shape (N, 8), for log-mels of shape (N, 186, 64)."""
+        return self._speech.probabilities(log_mels[:, None])
+
     def judge(self, evidence: Evidence) -> Judgement:
         """Return the calibrated distributions and their fusion. Blocks for the time of the inference.
 
-        Raises BadMessage if the log-mel is not 186 x 64 bytes.
+        Raises BadMessage if the evidence cannot be unpacked.
         """
-        log_mel = unpack_log_mel(evidence)
-        face = self._face.probabilities(unpack_crops(evidence)[:, None]) if evidence.crops else None
-        speech = None if log_mel is None else self._speech.probabilities(log_mel[None, None])
+        (judged,) = self.judge_all([evidence])
+        if isinstance(judged, BadMessage):
+            raise judged
+        return judged
+
+    def judge_all(self, batch: Sequence[Evidence]) -> list[Judgement | BadMessage]:
+        """Return what `judge` says of each, in one run of each model; an error stands in the place of its evidence.
+
+        Each answer is the one that the evidence would get alone.
+        """
+        inputs = [_unpacked(evidence) for evidence in batch]
+        good = [each for each in inputs if not isinstance(each, BadMessage)]
+        faces = self._face.probabilities_of([each.crops for each in good])
+        tones = self._speech.probabilities_of([each.log_mel for each in good])
+        answers = iter([self._judgement(*each) for each in zip(faces, tones, good, strict=True)])
+        return [each if isinstance(each, BadMessage) else next(answers) for each in inputs]
+
+    def _judgement(self, face: Floats | None, speech: Floats | None, inputs: _Inputs) -> Judgement:
         # The crops show one face within one window. Any of them may be bad (a blink, blur, a hand), so their
         # probabilities are averaged: in log space, a product, one bad crop could veto what all the others see.
         face_mean = None if face is None else face.mean(axis=0)
@@ -68,7 +111,7 @@ class FullModels:
         return Judgement(
             face=None if face_mean is None else distribution(EMOTIONS, face_mean.tolist()),
             speech=None if speech_one is None else distribution(SPEECH_EMOTIONS, speech_one.tolist()),
-            fused=self._fuse(face_mean, speech_one, evidence),
+            fused=self._fuse(face_mean, speech_one, inputs.evidence),
             models=[
                 model.name
                 for model, used in ((self._face, face is not None), (self._speech, speech is not None))
@@ -82,9 +125,10 @@ class FullModels:
             distributions["face"] = face
         if speech is not None:
             distributions["speech"] = fold_calm(speech)
-        said = {"face": evidence.face_quality, "speech": evidence.voiced_share}
-        reliabilities = {name: value for name, value in said.items() if value is not None}
-        fused = fuse(distributions, self._manifest.fusion_weights, reliabilities)
+        said = {"face": ("quality", evidence.face_quality), "speech": ("voiced_share", evidence.voiced_share)}
+        fused = self.fusion(
+            distributions, {name: {measure: value} for name, (measure, value) in said.items() if value is not None}
+        )
         return None if fused is None else distribution(EMOTIONS, fused.tolist())
 
 
@@ -94,6 +138,7 @@ class _Model:
     def __init__(self, folder: Path, manifest: Manifest, task: str, threads: int) -> None:
         entry = manifest.model(task)
         path = verified_file(folder, entry)
+        self.entry = entry
         self.name = f"{entry.name} {entry.version}"
         self._head = entry.outputs[0]
         if self._head.labels != _LABELS[task]:
@@ -121,3 +166,21 @@ class _Model:
     def probabilities(self, batch: Floats) -> Floats:
         """Return calibrated probabilities of the deployed head, shape (N, labels), for inputs of shape (N, 1, H, W)."""
         return self._head.calibrate(self._run(batch)[:, : len(self._head.labels)])
+
+    def probabilities_of(self, parts: Sequence[Floats | None]) -> list[Floats | None]:
+        """Return `probabilities` of each part, None where the part is, after one run over all of them."""
+        present = [part for part in parts if part is not None]
+        if not present:
+            return [None] * len(parts)
+        ends = np.cumsum([len(part) for part in present])[:-1]
+        answers = iter(np.split(self.probabilities(np.concatenate(present)), ends))
+        return [None if part is None else next(answers) for part in parts]
+
+
+def _unpacked(evidence: Evidence) -> _Inputs | BadMessage:
+    try:
+        log_mel = unpack_log_mel(evidence)
+        crops = unpack_crops(evidence)[:, None] if evidence.crops else None
+    except BadMessage as error:
+        return error
+    return _Inputs(evidence, crops, None if log_mel is None else log_mel[None, None])

@@ -1,4 +1,4 @@
-"""What the cloud remembers: SQLAlchemy tables, one writer, some queries. SQLite (WAL) now, PostgreSQL later."""
+"""What the cloud remembers: SQLAlchemy tables, one writer, some queries. SQLite (WAL) or PostgreSQL."""
 
 from cloud.store.database import Database
 from cloud.store.queries import devices, known_sites, readings

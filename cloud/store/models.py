@@ -1,4 +1,6 @@
-"""The tables. Portable: SQLite now, PostgreSQL later. Evidence has no table: it is never stored.
+"""The tables of devices and what they sent. Portable: SQLite and PostgreSQL. Evidence has no table: it is never stored.
+
+A change here needs a step in cloud/store/migrations/versions; a test compares the two.
 
 Messages are keyed by (device, id), not by id alone: a device that reuses another's id must not be able to hide it.
 Distributions are JSON, as on the wire.
@@ -11,11 +13,13 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "1"
-"""Stands in `meta`; a database of another version is refused rather than guessed at."""
-
 Json = dict[str, Any]
 ULID_LENGTH = 26
+NAME_LENGTH = 36
+"""Of sites and devices."""
+
+COUNTED = BigInteger().with_variant(Integer(), "sqlite")
+"""The type of a key that counts up by itself: on SQLite only a column of type INTEGER does."""
 
 
 class Base(DeclarativeBase):
@@ -25,7 +29,7 @@ class Base(DeclarativeBase):
 
 
 class Meta(Base):
-    """Facts about the database itself: the schema version, the number of the service's last start."""
+    """Facts about the database itself: the number of the service's last start."""
 
     __tablename__ = "meta"
 
@@ -39,8 +43,7 @@ class Device(Base):
     __tablename__ = "devices"
     __table_args__ = (UniqueConstraint("site", "device"),)
 
-    # SQLite counts only a column of type INTEGER up by itself, hence not BigInteger.
-    key: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    key: Mapped[int] = mapped_column(COUNTED, primary_key=True)
     site: Mapped[str] = mapped_column(String(36))
     device: Mapped[str] = mapped_column(String(36))
     availability: Mapped[str | None] = mapped_column(String(16))
@@ -93,7 +96,7 @@ class VerdictRow(Sent, Base):
     """A verdict. Its reading may arrive later, so it is no foreign key. One per reading: the first stands."""
 
     __tablename__ = "verdicts"
-    __table_args__ = (UniqueConstraint("device_key", "reading_id"),)
+    __table_args__ = (UniqueConstraint("device_key", "reading_id"), Index("verdicts_device_at", "device_key", "at"))
 
     reading_id: Mapped[str] = mapped_column(String(ULID_LENGTH))
     status: Mapped[str] = mapped_column(String(16))
@@ -109,6 +112,7 @@ class AggregateRow(Sent, Base):
     """Counts over at least a minute, from sites whose mode forbids readings."""
 
     __tablename__ = "aggregates"
+    __table_args__ = (Index("aggregates_device_at", "device_key", "at"),)
 
     start_s: Mapped[float]
     end_s: Mapped[float]
@@ -116,13 +120,15 @@ class AggregateRow(Sent, Base):
     k: Mapped[int]
     expressions: Mapped[Json | None]
     tones: Mapped[Json | None]
+    faces: Mapped[int | None]
+    voiced: Mapped[int | None]
 
 
 class EventRow(Sent, Base):
     """Something happened on a device."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("events_at", "at", "id"),)
+    __table_args__ = (Index("events_at", "at", "id"), Index("events_device_at", "device_key", "at"))
 
     type: Mapped[str] = mapped_column(String(36))
     text: Mapped[str]

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from cloud.store.models import Base, Device, ReadingRow, VerdictRow
 
 View = dict[str, Any]
+Sites = frozenset[str] | None
+"""The sites that may be seen; None: all."""
 
 
 def _columns(table: type[Base], *hidden: str) -> list[str]:
@@ -27,17 +29,28 @@ def known_sites(engine: Engine) -> list[str]:
         return list(session.scalars(select(Device.site).distinct().order_by(Device.site)))
 
 
-def devices(engine: Engine) -> list[View]:
-    """Return all devices with their last states, by site and name."""
+def devices(engine: Engine, *, sites: Sites = None) -> list[View]:
+    """Return the devices of `sites` with their last states, by site and name."""
+    query = select(Device).order_by(Device.site, Device.device)
+    if sites is not None:
+        query = query.where(Device.site.in_(sites))
     with Session(engine) as session:
-        rows = session.scalars(select(Device).order_by(Device.site, Device.device))
+        rows = session.scalars(query)
         return [_pick(row, DEVICE_FIELDS) for row in rows]
 
 
 def readings(
-    engine: Engine, *, site: str | None = None, device: str | None = None, limit: int = 100, before: str | None = None
+    engine: Engine,
+    *,
+    sites: Sites = None,
+    site: str | None = None,
+    device: str | None = None,
+    limit: int = 100,
+    before: str | None = None,
 ) -> list[View]:
-    """Return at most `limit` readings, newest first, each with its `verdict` (or None) and the `final` distribution.
+    """Return at most `limit` readings of `sites`, newest first, each with its `verdict` (or None) and `final`.
+
+    `final` is the distribution that stands: the verdict's if there is one.
 
     `before` is the id of a reading: only older ones are returned; none if there is no such reading.
     """
@@ -49,6 +62,8 @@ def readings(
         .order_by(ReadingRow.at.desc(), ReadingRow.id.desc())
         .limit(limit)
     )
+    if sites is not None:
+        query = query.where(Device.site.in_(sites))
     if site is not None:
         query = query.where(Device.site == site)
     if device is not None:

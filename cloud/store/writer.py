@@ -11,7 +11,10 @@ from sqlalchemy import Connection, Engine, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.arrivals import Arrival
+from cloud.store import rollups
+from cloud.store.erased import admitted
 from cloud.store.models import AggregateRow, Base, Device, EventRow, ReadingRow, VerdictRow
+from cloud.store.summaries import HealthRow
 from edge.protocol import Aggregate, Availability, Birth, Event, Health, Message, Reading, Verdict
 
 Row = dict[str, Any]
@@ -23,20 +26,24 @@ _TABLES: dict[type[msgspec.Struct], type[Base]] = {
     Verdict: VerdictRow,
     Aggregate: AggregateRow,
     Event: EventRow,
+    Health: HealthRow,
 }
 
 
 def save(engine: Engine, arrivals: Sequence[Arrival]) -> list[bool]:
     """Store a batch in one transaction; return for each arrival whether it was new.
 
-    A message whose id the device has sent before, and a second verdict on one reading, change nothing. States
-    (availability, birth, health) are always new. Raises SQLAlchemyError, and then nothing of the batch is stored.
+    A message whose id the device has sent before, a second verdict on one reading, and what lies in a period that was
+    erased, change nothing. States (availability, birth) are always new. The sums of history are kept in the same
+    transaction. Raises SQLAlchemyError, and then nothing of the batch is stored.
     """
     with engine.begin() as connection:
-        keys = _device_keys(connection, arrivals)
-        fresh = _insert_messages(connection, arrivals, keys)
-        _update_devices(connection, arrivals, keys)
-    return fresh
+        welcome = admitted(connection, arrivals)
+        taken = [arrival for arrival, good in zip(arrivals, welcome, strict=True) if good]
+        keys = _device_keys(connection, taken)
+        stored = iter(_insert_messages(connection, taken, keys))
+        _update_devices(connection, taken, keys)
+        return [good and next(stored) for good in welcome]
 
 
 def _device_keys(connection: Connection, arrivals: Iterable[Arrival]) -> dict[Name, int]:
@@ -55,7 +62,7 @@ def _device_keys(connection: Connection, arrivals: Iterable[Arrival]) -> dict[Na
 
 
 def _insert_messages(connection: Connection, arrivals: Sequence[Arrival], keys: dict[Name, int]) -> list[bool]:
-    by_table: dict[type[Base], list[Row]] = defaultdict(list)
+    by_table: dict[type[Base], list[Row]] = {table: [] for table in _TABLES.values()}
     for arrival in arrivals:
         table = _TABLES.get(type(arrival.message))
         if table is not None:
@@ -65,6 +72,8 @@ def _insert_messages(connection: Connection, arrivals: Sequence[Arrival], keys: 
         for table, rows in by_table.items()
         for key, message_id in _insert(connection, table.__table__, rows, returning=("device_key", "id"))
     }
+    new = {table: _pick_new(rows, table, inserted) for table, rows in by_table.items()}
+    rollups.add(connection, new[ReadingRow], new[VerdictRow], new[AggregateRow])
     fresh = []
     for arrival in arrivals:
         table = _TABLES.get(type(arrival.message))
@@ -78,11 +87,32 @@ def _insert_messages(connection: Connection, arrivals: Sequence[Arrival], keys: 
     return fresh
 
 
+def _pick_new(rows: list[Row], table: type[Base], inserted: set[tuple[type[Base], Any, Any]]) -> list[Row]:
+    """Return the rows that went in, each once: of two with the same key it was the first."""
+    first: dict[tuple[Any, Any], Row] = {}
+    for row in rows:
+        first.setdefault((row["device_key"], row["id"]), row)
+    return [row for name, row in first.items() if (table, *name) in inserted]
+
+
 def _row(arrival: Arrival, table: type[Base], key: int) -> Row:
     """Return the columns of a message; what the message has no column for (its schema) is left out."""
     fields = msgspec.to_builtins(arrival.message)
+    if isinstance(arrival.message, Health):
+        fields |= _health_columns(arrival.message)
     own = {"device_key": key, "received_at": arrival.received_at, "at": arrival.at}
     return {name: value for name, value in fields.items() if name in table.__table__.columns} | own
+
+
+def _health_columns(health: Health) -> Row:
+    """Return what history draws of a health report and the message says in a longer way."""
+    states = [source.state for source in health.sources.values()]
+    columns: Row = {"down": states.count("down"), "degraded": states.count("degraded")}
+    for stage in ("reading", "verdict"):
+        timing = health.timings.get(stage)
+        for name in ("p50_ms", "p95_ms"):
+            columns[f"{stage}_{name}"] = None if timing is None else getattr(timing, name)
+    return columns
 
 
 def _insert(

@@ -55,6 +55,11 @@ class Source(Protocol):
         """Items that were overwritten or thrown away because nobody read them in time."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with a source that does give items, such as silence; empty if nothing is."""
+        ...
+
     def close(self) -> None:
         """Release the device; harmless when done twice."""
         ...

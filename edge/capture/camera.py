@@ -1,4 +1,4 @@
-"""Live cameras: the Pi's own by picamera2; USB (V4L2), RTSP and MJPEG over HTTP by OpenCV.
+"""Live cameras: the Pi's own by picamera2; USB (V4L2), RTSP and MJPEG over HTTP, and played files by OpenCV.
 
     with open_camera("/dev/video0", fps=5.0, width=640, height=480) as camera:
         frame = camera.read(timeout_s=1.0)
@@ -12,14 +12,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import cv2
 import numpy as np
 
 from edge.capture.devices import video_devices
 from edge.capture.latest import LatestFrames
-from edge.capture.picamera import PiCameraProcess
+from edge.capture.picamera import SETTLE_S, PiCameraOptions, PiCameraProcess
+from edge.capture.playback import FileCamera
 from edge.errors import CaptureError, SourceMissing
 
 if TYPE_CHECKING:
@@ -44,27 +45,44 @@ def open_camera(
     rotation: Rotation = 0,
     mirror: bool = False,
     flicker_hz: Literal[0, 50, 60] = 0,
+    focus_m: float = 0.0,
+    infrared: bool = False,
 ) -> LatestFrames:
     """Open the camera that `spec` names, ready to be read.
 
     `spec`: `picamera2` or `picamera2:1`; a V4L2 device by path (/dev/video0), number (0) or part of its name
-    ("C270"); a URL (http, https, rtsp). `fps` is how many frames a second are looked at. `width` and `height` are
-    asked of the camera; wider frames are scaled down to `width`. `rotation` in degrees clockwise and then `mirror`
-    turn each frame upright. `flicker_hz`: mains frequency, against banding (picamera2 only; 0 = as the camera does).
+    ("C270"); a URL (http, https, rtsp); or file:///path of a video, which is played again and again as if it were live.
+    `fps` is how many frames a second are looked at. `width` and `height` are asked of the camera; wider frames are
+    scaled down to `width`. `rotation` in degrees clockwise and then `mirror` turn each frame upright. For picamera2
+    only: `flicker_hz` is the mains frequency, against banding (0 = as the camera does), `focus_m` the metres at which a
+    focusing lens is fixed (0 = autofocus), `infrared` says that the camera sees infrared: its frames are gray. Frames
+    of the first 2 s of picamera2 and V4L2 are thrown away: exposure settles.
 
     Raises SourceMissing if there is no such camera or picamera2 is not installed, CaptureError if it cannot be opened.
     """
+    name, settle_s = spec, 0.0
     if spec.partition(":")[0] == "picamera2":
-        grabber: Grabber = PiCameraProcess(_number(spec), width=width, height=height, fps=fps, flicker_hz=flicker_hz)
-        name = spec
+        grabber: Grabber = PiCameraProcess(
+            PiCameraOptions(
+                number=_number(spec),
+                width=width,
+                height=height,
+                fps=fps,
+                flicker_hz=flicker_hz,
+                focus_m=focus_m,
+                infrared=infrared,
+            )
+        )
+    elif urlsplit(spec).scheme == "file":
+        grabber = FileCamera(Path(unquote(urlsplit(spec).path)))
     elif urlsplit(spec).scheme in URL_SCHEMES:
         name = without_password(spec)
         grabber = _NetworkCamera(spec, name)
     else:
         path = find_video_device(spec)
-        name = str(path)
+        name, settle_s = str(path), SETTLE_S
         grabber = _UsbCamera(path, fps=fps, width=width, height=height)
-    return LatestFrames(_Upright(grabber, width, rotation, mirror=mirror), fps=fps, name=name)
+    return LatestFrames(_Upright(grabber, width, rotation, mirror=mirror), fps=fps, name=name, settle_s=settle_s)
 
 
 def find_video_device(spec: str) -> Path:

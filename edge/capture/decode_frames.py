@@ -130,7 +130,10 @@ def display_matrix(frame: av.VideoFrame) -> Matrix | None:
     Layout from FFmpeg's libavutil/display.h: nine int32 (a, b, u, c, d, v, x, y, w).
     Angles between the quarter turns do not occur in practice and are taken for the nearest.
     """
-    side = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        side = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # side data that PyAV (18.1) has no name for, such as the Exif of a phone's JPEG
+        return None
     if not isinstance(side, Buffer):
         return None
     values = np.frombuffer(bytes(side), dtype=np.int32)[:9].astype(np.float64)

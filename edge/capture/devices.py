@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ def video_devices(folder: Path = V4L2) -> list[Device]:
     return devices
 
 
+def without_index(card: str) -> str:
+    """Return the name of a sound card without ALSA's numbers, " (hw:1,0)", which change from boot to boot."""
+    return re.sub(r" \(hw:\d+,\d+\)$", "", card)
+
+
 def _pi_cameras(notes: list[str]) -> list[Device]:
     try:
         picamera2 = importlib.import_module("picamera2")
@@ -91,7 +97,7 @@ def _portaudio_inputs(notes: list[str]) -> list[Device]:
     return [
         Device(
             name=str(card["name"]),
-            id=str(card["name"]),
+            id=without_index(str(card["name"])),
             kind="portaudio",
             formats=f"{card['maxInputChannels']} channels, {float(card['defaultSampleRate']):.0f} Hz",
         )

@@ -35,6 +35,8 @@ class _FakeSource:
         self._error: CaptureError | None = None
         self.dropped = 0
         """Items that were due but never read."""
+        self.trouble = ""
+        """Set it to what the fake shall complain of while it goes on."""
         self.closed = False
 
     def hang(self) -> None:

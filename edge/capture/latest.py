@@ -45,12 +45,17 @@ class Grabber(Protocol):
 class LatestFrames:
     """A FrameSource over a device: at most `fps` frames a second, only the newest one kept, overwritten ones counted.
 
-    Pictures that the camera gives beyond `fps` are passed over without being decoded; they do not count as dropped.
+    Pictures that the camera gives beyond `fps`, or within its first `settle_s` seconds, are passed over without being
+    decoded; they do not count as dropped.
     """
 
-    def __init__(self, grabber: Grabber, *, fps: float, name: str) -> None:
+    trouble = ""
+    """See `edge.capture.base.Source`: what a camera shows is judged face by face."""
+
+    def __init__(self, grabber: Grabber, *, fps: float, name: str, settle_s: float = 0.0) -> None:
         self._grabber = grabber
         self._interval_s = 1.0 / fps
+        self._settled_s = time.monotonic() + settle_s
         self._name = name
         self._changed = threading.Condition()
         self._newest: Frame | None = None
@@ -103,7 +108,7 @@ class LatestFrames:
             self._grabber.release()
 
     def _read_until_stopped(self) -> None:
-        due_s = time.monotonic()
+        due_s = self._settled_s
         while not self._stop.is_set():
             time_s = self._grabber.grab()
             if time_s < due_s:

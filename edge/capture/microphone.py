@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from edge.capture.base import SAMPLE_RATE, Sound
+from edge.capture.devices import without_index
+from edge.capture.level import LevelWatch
 from edge.capture.resample import HighPass, StreamResampler
 from edge.errors import CaptureError, SourceMissing
 from edge.quiet import native_stderr_silenced
@@ -31,9 +33,6 @@ BLOCK_S = 0.1
 
 QUEUE_BLOCKS = 50
 """Blocks kept for a reader that is busy: 5 s."""
-
-CLIPPED = 0.999
-"""Samples of at least this size count as clipped."""
 
 ARRIVALS = 20
 """Blocks whose arrival sets the clock: 2 s."""
@@ -91,8 +90,7 @@ class Microphone:
         self._dropped = 0
         self.overflows = 0
         """Times that PortAudio lost sound because this process was too slow for its thread."""
-        self.clipped = 0
-        """Samples at full scale so far: if they grow, the gain is too high."""
+        self._level = LevelWatch(self._rate)
         self._chain = _Chain(self._rate)
         self._closed = False
         try:
@@ -111,8 +109,18 @@ class Microphone:
 
     @property
     def dropped(self) -> int:
-        """Blocks of 0.1 s that nobody read in time."""
-        return self._dropped
+        """Blocks of 0.1 s that were lost: nobody read them in time, or PortAudio's thread came too late."""
+        return self._dropped + self.overflows
+
+    @property
+    def clipped(self) -> int:
+        """Samples at full scale so far."""
+        return self._level.clipped
+
+    @property
+    def trouble(self) -> str:
+        """Whether the card is silent, or its gain too high; empty if it is neither."""
+        return self._level.trouble
 
     def read(self, timeout_s: float) -> Sound | None:
         """Return the oldest block not read yet, about 0.1 s long, or None if none came within `timeout_s` seconds.
@@ -128,7 +136,7 @@ class Microphone:
                 self._check_alive()
                 return None
             pcm = np.frombuffer(block.data, np.float32).reshape(-1, self._channels)
-            self.clipped += int(np.count_nonzero(np.abs(pcm) >= CLIPPED))
+            self._level.hear(pcm)
             sound = self._chain.feed(block, pcm.mean(axis=1, dtype=np.float32))
             if len(sound.pcm):
                 return sound
@@ -224,8 +232,9 @@ def _find(audio: Any, card: str) -> dict[str, Any]:
     except OSError as error:
         raise SourceMissing(f"there is no microphone: {error}", fix="Plug one in; see `mien-edge devices`") from error
     inputs = [each for each in cards if int(each["maxInputChannels"]) > 0]
+    wanted = without_index(card).lower()
     for each in inputs:
-        if card.lower() in str(each["name"]).lower():
+        if wanted in without_index(str(each["name"])).lower():
             return each
-    known = ", ".join(str(each["name"]) for each in inputs) or "none"
+    known = ", ".join(without_index(str(each["name"])) for each in inputs) or "none"
     raise SourceMissing(f"there is no microphone {card!r}; found: {known}", fix="See `mien-edge devices`")

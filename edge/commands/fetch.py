@@ -10,9 +10,9 @@ from pathlib import Path
 
 import requests
 
-from edge.assemble import YUNET_FILE, data_folder
 from edge.errors import ModelError
 from edge.perception.detect import YUNET_SHA256
+from edge.perception.fetched import YUNET_FILE, data_folder
 
 YUNET_URL = f"https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/{YUNET_FILE}"
 """The file is in Git LFS; this address serves its content."""
@@ -29,11 +29,12 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def fetch_yunet(url: str, folder: Path) -> Path:
-    """Download YuNet's weights to `folder` and return their path; nothing is left there unless the sha256 is right.
+    """Bring YuNet's weights to `folder` and return their path; nothing is left there unless the sha256 is right.
 
-    Raises ModelError if the server cannot be reached, refuses, or sends another file.
+    `url` may be the path of a file. Raises ModelError if it cannot be read or is another file, or if the server cannot
+    be reached, refuses, or sends another file.
     """
-    return install_yunet(_download(url), folder, url)
+    return install_yunet(_download(url) if "://" in url else _read(Path(url)), folder, url)
 
 
 def install_yunet(content: bytes, folder: Path, origin: str) -> Path:
@@ -51,6 +52,13 @@ def install_yunet(content: bytes, folder: Path, origin: str) -> Path:
         fix = "Name a folder you may write with --folder."
         raise ModelError(f"{path} cannot be written: {os.strerror(error.errno or 0)}", fix=fix) from error
     return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {os.strerror(error.errno or 0)}", fix="Check --url.") from error
 
 
 def _download(url: str) -> bytes:

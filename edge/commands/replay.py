@@ -13,7 +13,7 @@ import msgspec
 from edge.assemble import Models, load_models
 from edge.birth import birth_message
 from edge.clock import SystemClock
-from edge.config import build_config, load_config
+from edge.config import build_config, load_config, with_alpha
 from edge.connect import Connection
 from edge.errors import CaptureError, ConfigError
 from edge.ledger import Ledger, Row
@@ -127,6 +127,7 @@ class _Replay:
 
 def _config(options: argparse.Namespace) -> Config:
     config = load_config(options.config) if options.config else build_config(DEMO_DEVICE, environment=os.environ)
+    config = with_alpha(config, options.alpha)
     if options.broker:
         config = msgspec.structs.replace(config, mqtt=msgspec.structs.replace(config.mqtt, broker=options.broker))
     if options.loop and not options.realtime:

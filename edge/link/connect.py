@@ -19,9 +19,12 @@ from collections.abc import Callable
 from edge.link.attempts import SHORT_LIMIT, SHORT_S, Backoff, Fights, Versions
 from edge.link.broker import Broker, Version
 from edge.link.connection import Connection, Ending, Handlers, Will
+from edge.progress import Heart
 
 log = logging.getLogger(__name__)
 
+ATTEMPT_LIMIT_S = 180.0
+"""For one attempt: resolving a name with the network half up takes a minute, TCP, TLS and CONNECT 10 s each at most."""
 REST_S = 3600.0
 """Before the next attempt after what only looks like a fight. After one that the broker calls so there is none."""
 
@@ -46,10 +49,11 @@ class Connector:
         on_up: Callable[[Connection], None],
         on_down: Callable[[Connection], None],
         on_taken_over: Callable[[], None],
+        heart: Heart,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._broker, self._client_id, self._will = broker, client_id, will
-        self._keepalive_s, self._handlers = keepalive_s, handlers
+        self._keepalive_s, self._handlers, self._heart = keepalive_s, handlers, heart
         self._on_up, self._on_down, self._on_taken_over = on_up, on_down, on_taken_over
         self._backoff = Backoff(*backoff_s, jitter)
         self._versions, self._fights = Versions(), Fights()
@@ -80,7 +84,16 @@ class Connector:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        self._keep_up()
+        self._heart.rest()
+
+    def _pause(self, seconds: float) -> None:
+        self._heart.beat(seconds + ATTEMPT_LIMIT_S)
+        self._stopping.wait(seconds)
+
+    def _keep_up(self) -> None:
         while not self._stopping.is_set():
+            self._heart.beat(ATTEMPT_LIMIT_S)
             ending = self._attempt()
             self.last_problem = ending.text
             if self._stopping.is_set():
@@ -94,13 +107,13 @@ class Connector:
                     f"name, or this one does what the broker forbids. The link rests for {REST_S:g} s"
                 )
                 self._fights.explained()
-                self._stopping.wait(REST_S)
+                self._pause(REST_S)
             elif self._versions.failed(ending):
                 log.info("%s: %s; trying MQTT %s", self._broker, ending.text, self.version)
             else:
                 wait_s = self._backoff.next_s()
                 log.info("%s: %s; next attempt in %.1f s", self._broker, ending.text, wait_s)
-                self._stopping.wait(wait_s)
+                self._pause(wait_s)
 
     def _attempt(self) -> Ending:
         client = self._broker.client(self._client_id, self.version)
@@ -123,7 +136,7 @@ class Connector:
         self._connection = connection
         self._on_up(connection)
         try:
-            ending = connection.wait(self._stopping)
+            ending = connection.wait(self._stopping, alive=lambda: self._heart.beat(ATTEMPT_LIMIT_S))
         finally:
             self._connection = None
             connection.close()

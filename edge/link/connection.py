@@ -23,8 +23,13 @@ log = logging.getLogger(__name__)
 
 SESSION_TAKEN_OVER = 142
 UNSUPPORTED_VERSION = 132
+BROKER_LEAVES = (137, 139)
+"""Server busy, server shutting down: no sign that anybody else wants our name."""
 REFUSED = 128
 """Reason codes from here on mean that the broker has not done what it was asked."""
+
+QUOTA_EXCEEDED = 151
+"""The broker cannot take the message now, which is no reason to forget it."""
 
 WINDOW = 20
 """Unacknowledged packets at once, unless the broker allows fewer (Receive Maximum). paho has the same limit."""
@@ -126,9 +131,10 @@ class Connection:
         info = self._client.publish(packet.topic, packet.payload, packet.qos, packet.retain, properties)
         return int(info.mid)
 
-    def wait(self, stopping: threading.Event) -> Ending:
-        """Return how the connection ended, once it has."""
+    def wait(self, stopping: threading.Event, *, alive: Callable[[], None]) -> Ending:
+        """Return how the connection ended, once it has; calls `alive` every second meanwhile."""
         while not self._gone.wait(LIVENESS_S):
+            alive()
             if stopping.is_set():
                 self.end(Ending("stopped", "stopped"))
                 break
@@ -189,6 +195,8 @@ class Connection:
             return Ending("silence", f"the broker hung up on a CONNECT by MQTT {self.version}")
         if flags.is_disconnect_packet_from_server:
             kind: Kind = "taken over" if reason.value == SESSION_TAKEN_OVER else "closed"
+            if reason.value in BROKER_LEAVES:
+                kind = "lost"
             return Ending(kind, f"ended by the broker: {reason}")
         if self._hung_up:
             return Ending("closed", "the broker hung up")

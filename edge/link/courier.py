@@ -18,14 +18,15 @@ import queue
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from edge.clock import Clock
-from edge.link.connection import REFUSED, Connection, Ending, Packet
+from edge.link.connection import QUOTA_EXCEEDED, REFUSED, Connection, Ending, Packet
 from edge.link.flights import Flight, Flights, packet_of
 from edge.link.noise import worth_logging
+from edge.link.notes import Acknowledged, Down, Note, Parcel, Stop, Up
 from edge.link.outbox import Outbox
 from edge.link.rows import Row
+from edge.progress import Heart
 
 log = logging.getLogger(__name__)
 
@@ -34,35 +35,13 @@ TIDY_EVERY_S = 1.0
 """Acknowledged rows are deleted together this often: each commit is an fsync on a card that wears out."""
 STUCK_S = 60.0
 """A broker that answers pings and acknowledges nothing for so long is left: only a new connection may send again."""
+PUT_OFF_S = 10.0
+"""Rows rest this long once the broker has said that a quota is used up; they are kept, as it may take them later."""
 IDLE_S = 30.0
+SLOW_S = 60.0
+"""One turn's work may take so long on a worn card; a thread that is away for longer hangs."""
 FAREWELL_S = 1.0
 """Of the time for stopping, what is kept for the last words."""
-
-
-class _Parcel(NamedTuple):
-    packet: Packet
-    row: Row | None
-
-
-class _Up(NamedTuple):
-    connection: Connection
-
-
-class _Down(NamedTuple):
-    connection: Connection
-
-
-class _Acknowledged(NamedTuple):
-    mid: int
-    reason: int
-
-
-class _Stop(NamedTuple):
-    until: float
-    last_words: Packet
-
-
-_Note = _Parcel | _Up | _Down | _Acknowledged | _Stop
 
 
 class Courier:
@@ -82,20 +61,22 @@ class Courier:
         replay_per_s: float,
         greet: Callable[[Connection], list[Packet]],
         on_refused: Callable[[str, int], None],
+        heart: Heart | None = None,
     ) -> None:
-        self._outbox, self._clock = outbox, clock
+        self._outbox, self._clock, self._heart = outbox, clock, heart or Heart("outbox", clock)
         self._timeout_s, self._replay_every_s = puback_timeout_s, 1.0 / replay_per_s
         self._greet, self._on_refused = greet, on_refused
-        self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Note] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="mien-link", daemon=True)
         self._connection: Connection | None = None
         self._flights = Flights()
         self._replay: deque[Row] = deque()
-        self._replay_at = self._spool_at = self._tidy_at = 0.0
+        self._replay_at = self._spool_at = self._tidy_at = self._rest_until = 0.0
         self._delivered: set[str] = set()
-        self._stop: _Stop | None = None
+        self._stop: Stop | None = None
         self.counts: Counter[str] = Counter()
-        """`published`, `acknowledged`, `refused`, `lost` (not spooled, nor acknowledged), `dropped` (from memory)."""
+        """`published`, `acknowledged`, `refused`, `put_off` (a quota was used up: kept), `lost` (not spooled, nor
+        acknowledged), `dropped` (from memory)."""
 
     def start(self) -> None:
         """Begin to work; returns at once."""
@@ -103,30 +84,41 @@ class Courier:
 
     def send(self, packet: Packet, row: Row | None = None) -> None:
         """Take a message from any thread; one without a row is lost if it cannot be sent now."""
-        self._inbox.put(_Parcel(packet, row))
+        self._inbox.put(Parcel(packet, row))
 
     def up(self, connection: Connection) -> None:
         """Take a connection that the broker has accepted."""
-        self._inbox.put(_Up(connection))
+        self._inbox.put(Up(connection))
 
     def down(self, connection: Connection) -> None:
         """Forget a connection, from which no acknowledgement comes any more."""
-        self._inbox.put(_Down(connection))
+        self._inbox.put(Down(connection))
 
     def acknowledged(self, mid: int, reason: int) -> None:
         """Take the broker's word for a packet of the present connection."""
-        self._inbox.put(_Acknowledged(mid, reason))
+        self._inbox.put(Acknowledged(mid, reason))
 
     def stop(self, timeout_s: float, last_words: Packet) -> None:
         """Wait for acknowledgements, store the other rows, publish `last_words`: all within `timeout_s`."""
         if self._thread.is_alive():
-            self._inbox.put(_Stop(self._clock.monotonic() + timeout_s, last_words))
+            self._inbox.put(Stop(self._clock.monotonic() + timeout_s, last_words))
             self._thread.join(timeout_s + FAREWELL_S)
 
+    def turn(self, wait_s: float) -> float:
+        """Wait for news for at most `wait_s`, do what is due, and return the seconds until something is, unasked.
+
+        What the thread does all the time; simulations that have a clock of their own call it instead of `start`.
+        """
+        self._take_notes(wait_s)
+        self._work(self._clock.monotonic())
+        return self._next_s(self._clock.monotonic())
+
     def _run(self) -> None:
+        wait_s = 0.0
         while self._stop is None:
-            self._take_notes(self._next_s(self._clock.monotonic()))
-            self._work(self._clock.monotonic())
+            self._heart.beat(wait_s + SLOW_S)
+            wait_s = self.turn(wait_s)
+        self._heart.rest()
         self._farewell(self._stop)
 
     def _take_notes(self, timeout_s: float) -> None:
@@ -138,18 +130,18 @@ class Courier:
         except queue.Empty:
             return
 
-    def _take(self, note: _Note) -> None:
+    def _take(self, note: Note) -> None:
         match note:
-            case _Parcel(packet, row):
+            case Parcel(packet, row):
                 self._accept(packet, row)
-            case _Up(connection):
+            case Up(connection):
                 self._begin(connection)
-            case _Down():
+            case Down():
                 self._connection = None
                 self.counts["lost"] += self._flights.land()
-            case _Acknowledged(mid, reason):
+            case Acknowledged(mid, reason):
                 self._settle(mid, reason)
-            case _Stop():
+            case Stop():
                 self._stop = note
 
     def _accept(self, packet: Packet, row: Row | None) -> None:
@@ -172,6 +164,9 @@ class Courier:
         flight = self._flights.arrive(mid)
         if flight is None:  # QoS 0: paho reports that it was written
             return
+        if reason == QUOTA_EXCEEDED and flight.row is not None:
+            self._put_off(flight.row, stored=flight.stored)
+            return
         if flight.row is not None and flight.stored:
             self._delivered.add(flight.row.id)
         if reason < REFUSED:
@@ -183,9 +178,18 @@ class Courier:
                 log.warning("refused message %d, on %s: reason code %d", count, flight.packet.topic, reason)
             self._on_refused(flight.packet.topic, reason)
 
+    def _put_off(self, row: Row, *, stored: bool) -> None:
+        self.counts["put_off"] += 1
+        if worth_logging(self.counts["put_off"]):
+            log.warning("the broker's quota is used up (message %d); rows rest", self.counts["put_off"])
+        self._rest_until = self._clock.monotonic() + PUT_OFF_S
+        self._replay.clear()  # to be read again from the oldest on
+        if not stored:
+            self._flights.wait_again(row)
+
     def _work(self, now: float) -> None:
         if self._connection is not None:
-            self._send_waiting(self._connection)
+            self._send_waiting(self._connection, now)
             self._send_stored(self._connection, now)
             self._leave_if_stuck(self._connection, now)
         oldest = self._flights.oldest_in_memory()
@@ -194,12 +198,13 @@ class Courier:
         if self._delivered and now >= self._tidy_at:
             self._tidy()
 
-    def _send_waiting(self, connection: Connection) -> None:
-        while len(self._flights) < connection.window and (upcoming := self._flights.pop_next()) is not None:
+    def _send_waiting(self, connection: Connection, now: float) -> None:
+        rows_too = now >= self._rest_until
+        while len(self._flights) < connection.window and (upcoming := self._flights.pop_next(rows=rows_too)):
             self._fly(connection, upcoming.packet, upcoming.row)
 
     def _send_stored(self, connection: Connection, now: float) -> None:
-        if now < self._replay_at or not self._may_replay(connection):
+        if now < max(self._replay_at, self._rest_until) or not self._may_replay(connection):
             return
         if not self._replay:
             skip = self._flights.stored_ids() | self._delivered
@@ -252,13 +257,15 @@ class Courier:
         if self._delivered:
             due.append(self._tidy_at)
         if self._connection is not None and self._may_replay(self._connection):
-            due.append(self._replay_at)
+            due.append(max(self._replay_at, self._rest_until))
+        if self._rest_until > now:
+            due.append(self._rest_until)
         return max(0.0, min(due) - now)
 
-    def _farewell(self, stop: _Stop) -> None:
+    def _farewell(self, stop: Stop) -> None:
         drained_by = stop.until - FAREWELL_S
         while self._flights.in_memory() and self._connection is not None and self._clock.monotonic() < drained_by:
-            self._send_waiting(self._connection)
+            self._send_waiting(self._connection, self._clock.monotonic())
             self._take_notes(max(0.0, drained_by - self._clock.monotonic()))
         self._spool()
         if self._connection is not None:

@@ -52,11 +52,15 @@ class Flights:
         """Let a packet that is not kept wait to be sent, before all rows."""
         self._urgent.append(packet)
 
-    def pop_next(self) -> Next | None:
-        """Take what is to be sent next, None if nothing waits."""
+    def wait_again(self, row: Row) -> None:
+        """Let a row that was sent in vain wait again, in its place."""
+        self._waiting = deque(sorted([row, *self._waiting], key=lambda each: each.order))
+
+    def pop_next(self, *, rows: bool = True) -> Next | None:
+        """Take what is to be sent next, None if nothing waits; without `rows` only what is not kept."""
         if self._urgent:
             return Next(self._urgent.popleft(), None)
-        if self._waiting:
+        if rows and self._waiting:
             row = self._waiting.popleft()
             return Next(packet_of(row), row)
         return None

@@ -52,8 +52,9 @@ class CloudPresence:
 class Incoming:
     """Reads messages for one device. Called from paho's network thread; nothing that arrives makes it raise.
 
-    `counts` has `verdicts` (in time), `verdicts_late`, `verdicts_unknown` (nobody asked, or a second answer),
-    `commands`, and `ignored` (garbage, oversize, another's, another version's).
+    `counts` has `verdicts` (in time), `verdicts_refused` (those of them that refuse to judge), `verdicts_late`,
+    `verdicts_unknown` (nobody asked, or a second answer), `commands`, and `ignored` (garbage, oversize, another's,
+    another version's).
     """
 
     def __init__(
@@ -112,9 +113,17 @@ class Incoming:
         answer = self.pending.answered(verdict.reading_id, now=self._clock.monotonic())
         if answer == "in time":
             self.counts["verdicts"] += 1
+            if verdict.status == "refused":
+                self._refused(verdict)
             self._on_verdict(verdict)
         else:
             self.counts[f"verdicts_{answer}"] += 1
+
+    def _refused(self, verdict: Verdict) -> None:
+        self.counts["verdicts_refused"] += 1
+        if worth_logging(self.counts["verdicts_refused"]):
+            number, reason = self.counts["verdicts_refused"], verdict.reason
+            log.warning("refusal %d by the cloud, of reading %s: %.60r", number, verdict.reading_id, reason)
 
 
 def handlers(incoming: Incoming, acknowledged: Callable[[int, int], None]) -> Handlers:

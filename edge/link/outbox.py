@@ -43,6 +43,7 @@ INSERT = """INSERT OR IGNORE INTO outbox
     VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"""
 OLDEST = """SELECT id, session, seq, kind, topic, payload, boot, monotonic, ts, clock_synced
     FROM outbox ORDER BY session, seq LIMIT ?"""
+DELETE = "DELETE FROM outbox WHERE id = ? RETURNING size"
 LEAST = "SELECT id, kind, size FROM outbox ORDER BY precious, session, seq LIMIT ?"
 LEAST_READINGS = "SELECT id, kind, size FROM outbox WHERE NOT precious ORDER BY session, seq LIMIT ?"
 EXPIRED = """SELECT id, kind, size FROM outbox
@@ -142,8 +143,8 @@ class Outbox:
         with self._lock:
             try:
                 with self._db:
-                    self._db.executemany("DELETE FROM outbox WHERE id = ?", [(each,) for each in ids])
-                self._recount()
+                    gone = [size for each in ids for (size,) in self._db.execute(DELETE, (each,)).fetchall()]
+                self._count(-len(gone), -sum(gone))
             except sqlite3.DatabaseError as error:
                 self._failed(error)
                 return False
@@ -164,14 +165,19 @@ class Outbox:
         if self._path is not None and self._persistent and set_reserve(self._path):
             allow_growth(self._db)
 
+    def _count(self, rows: int, size: int) -> None:
+        """Keep count: asking SQLite would read through a whole index each time."""
+        self._rows += rows
+        self._bytes += size
+
     def _recount(self) -> None:
         (self._rows, self._bytes) = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
 
     def _insert(self, rows: Sequence[Row]) -> bool:
         try:
             with self._db:
-                self._db.executemany(INSERT, [_fields(row) for row in rows])
-            self._recount()
+                taken = [row.size for row in rows if self._db.execute(INSERT, _fields(row)).rowcount]
+            self._count(len(taken), sum(taken))
             self._expire()
             self._trim()
         except sqlite3.DatabaseError as error:
@@ -237,7 +243,7 @@ class Outbox:
         with self._db:
             self._db.executemany("DELETE FROM outbox WHERE id = ?", [victim[:1] for victim in victims])
         self.dropped_by_kind.update(kind for _, kind, _ in victims)
-        self._recount()
+        self._count(-len(victims), -sum(size for _, _, size in victims))
 
     def _timed(self, row: Row) -> Row:
         if row.clock_synced or not self._clock.synced():

@@ -21,6 +21,7 @@ from edge.link.incoming import Incoming, handlers
 from edge.link.outbox import Outbox
 from edge.link.rows import SPEC, row_of
 from edge.link.stats import LinkStats, link_stats
+from edge.progress import Progress
 from edge.protocol import (
     AnyMessage,
     Availability,
@@ -57,6 +58,7 @@ class Link:
     the verdicts that come in time, `on_command` every command, both in the network's thread: they must be quick.
     `on_taken_over` is called when another client has taken this device's name and the link has stopped connecting;
     `on_refused` with topic and reason code of each message that the broker refused. The outbox stays the caller's.
+    `progress` gets the hearts of the link's two threads.
 
     Raises LinkError if the address or the TLS files cannot be used, BadTopic if site or device is no name.
     """
@@ -84,7 +86,9 @@ class Link:
         replay_per_s: float = 20.0,
         keepalive_s: int = 30,
         backoff_s: tuple[float, float] = (1.0, 60.0),
+        progress: Progress | None = None,
     ) -> None:
+        progress = progress or Progress(clock)
         self._site, self._device, self._session = site, device, session
         self._outbox, self._clock, self._birth = outbox, clock, birth
         self._up = False
@@ -97,6 +101,7 @@ class Link:
             replay_per_s=replay_per_s,
             greet=self._greet,
             on_refused=_guarded(on_refused),
+            heart=progress.heart("outbox"),
         )
         address = parse_broker(
             broker,
@@ -116,6 +121,7 @@ class Link:
             on_down=self._end,
             handlers=handlers(self._incoming, self._courier.acknowledged),
             on_taken_over=_guarded(on_taken_over),
+            heart=progress.heart("link"),
         )
 
     def start(self) -> None:

@@ -22,11 +22,15 @@ class LinkStats:
     acknowledged: int
     refused: int
     """Messages that the broker refused (PUBACK 135 = its access rules), which only MQTT 5 tells."""
+    put_off: int
+    """Times that the broker had no room for a message (PUBACK 151): it is kept and sent again."""
     lost: int
     """Messages that are not spooled and could not be sent or were not acknowledged: health, evidence, replies."""
     dropped: int
     """Rows given up in memory because the disk took none; see `Outbox.dropped` for those on disk."""
     verdicts: int
+    verdicts_refused: int
+    """Those of the verdicts that refuse to judge; the log says why."""
     verdicts_late: int
     verdicts_unknown: int
     commands: int
@@ -46,9 +50,11 @@ def link_stats(
         published=sent["published"],
         acknowledged=sent["acknowledged"],
         refused=sent["refused"],
+        put_off=sent["put_off"],
         lost=sent["lost"],
         dropped=sent["dropped"],
         verdicts=heard["verdicts"],
+        verdicts_refused=heard["verdicts_refused"],
         verdicts_late=heard["verdicts_late"],
         verdicts_unknown=heard["verdicts_unknown"],
         commands=heard["commands"],

@@ -67,6 +67,9 @@ class FaceWindow:
     """Of the primary face, the best of each stretch of the window, best first."""
     everyone: list[NDArray[np.float32]] = field(default_factory=list)
     """(7,) each: one distribution per face seen, in no order that means anything. For aggregates."""
+    shares: list[float] = field(default_factory=list)
+    """Share of the window's frames that each of `everyone` was seen in: a face that was lost and found again counts
+    twice in `everyone`, but its shares add up to 1 at most."""
 
 
 class FaceStage:
@@ -119,7 +122,7 @@ class FaceStage:
         observations = [each for each in self._observations if start_s <= each.time_s < end_s]
         self._counts = [each for each in self._counts if each[0] >= end_s]
         self._observations = [each for each in self._observations if each.time_s >= end_s]
-        return summarise(observations, steady_count(counts))
+        return summarise(observations, steady_count(counts), frames=len(counts))
 
     def _detect(self, image: NDArray[np.uint8], gray: NDArray[np.uint8], time_s: float) -> list[Track]:
         started = self._timer()
@@ -146,20 +149,22 @@ def steady_count(counts: list[int]) -> int:
     return sorted(counts, reverse=True)[math.ceil(STEADY_SHARE * len(counts)) - 1] if counts else 0
 
 
-def summarise(observations: list[Observation], count: int) -> FaceWindow:
-    """Return the window of these observations, in which at most `count` faces were seen at once."""
+def summarise(observations: list[Observation], count: int, *, frames: int) -> FaceWindow:
+    """Return the window of these observations in `frames` frames, in which at most `count` faces were seen at once."""
     tracks: dict[str, list[Observation]] = defaultdict(list)
     for each in observations:
         tracks[each.track].append(each)
     if not tracks:
         return FaceWindow(count=count)
     primary = max(tracks.values(), key=lambda seen: sum(each.area for each in seen))
+    means = [(mean, len(seen) / frames) for seen in tracks.values() if (mean := _mean(seen)) is not None]
     return FaceWindow(
         count=count,
         primary=_mean(primary),
         quality=float(np.mean([each.quality for each in primary])),
         crops=best_crops(primary),
-        everyone=[mean for seen in tracks.values() if (mean := _mean(seen)) is not None],
+        everyone=[mean for mean, _ in means],
+        shares=[share for _, share in means],
     )
 
 

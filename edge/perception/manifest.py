@@ -15,8 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
+from edge.fusion import Fit
+from edge.temporal import FilterFit
 
 SCHEMA = "mien.models/1"
+
+ONE_ERROR = 4.744
+"""Upper 95 % bound of a Poisson mean where one event was seen: of n kept with one error, the bound is about 1 / n of
+it."""
+TIE_BREAK = 1e-4
+"""Between equal gains the lower confidence goes first."""
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,38 +54,86 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model file."""
 
     name: str
-    task: Literal["face", "speech"]
+    task: Literal["face", "speech", "text"]
     version: str
     file: str
     sha256: str
     bytes: int
     parameters: int
     macs: int
-    input: Literal["gray48", "logmel64"]
-    """`gray48`: (N, 48, 48) float32, gray / 255. `logmel64`: (N, 186, 64) float32 in [-4, 4], see features.py."""
+    input: Literal["gray48", "logmel64", "pieces64"]
+    """`gray48`: (N, 48, 48) float32, gray / 255. `logmel64`: (N, 186, 64) float32 in [-4, 4], see features.py.
+    `pieces64`: up to 64 word pieces and their mask, only in the cloud, see cloud/inference/pieces.py."""
     outputs: tuple[Output, ...]
     """The first is the deployed one."""
+
+
+class GatePoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One threshold that the calibration examples were tried with."""
+
+    threshold: float
+    """Confidence from which on a reading would be kept. These are the same for every model: the grid of the fit."""
+    kept: int
+    """Calibration examples that would be kept."""
+    errors: int
+    """Wrong ones among them."""
+    bound: float
+    """With the gate's `confidence`, the true error rate among kept readings is no higher (Clopper & Pearson 1934)."""
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How sure is sure: per set of modalities, the confidence at which a reading stays on the device.
 
-    `threshold` None: the error level `alpha` could not be reached on the calibration split; every reading is unsure.
+    `threshold` None: the error rate `alpha` could not be reached on the calibration split; every reading is unsure.
     """
 
     modalities: str
-    """`face`, `speech` or `face+speech`."""
+    """`face`, `speech`, `face+speech`, or in the cloud `text`."""
     alpha: float
     """The error rate among kept readings that the threshold was chosen to stay under."""
     confidence: float
-    """1 - delta of the Clopper-Pearson bound."""
+    """1 - delta: how often a threshold chosen so keeps its promise."""
     threshold: float | None
+    bound: float | None
+    """Of the error rate at `threshold`; None without one."""
     n: int
     """Calibration examples behind it."""
+    unit: str
+    """What was counted."""
+    design_effect: float
+    """The examples are worth n / design_effect independent ones (Rao & Scott 1992)."""
     coverage: float
     """Share of the calibration examples that would be kept."""
-    curve: tuple[tuple[float, float, float], ...]
-    """(threshold, share offloaded, error among kept), coarse to fine."""
+    curve: tuple[GatePoint, ...]
+    """From strict to lax; enough to choose a threshold for another `alpha`: see `point`."""
+    gains: tuple[tuple[float, float], ...] = ()
+    """(confidence, expected gain): how much oftener the cloud is right than a device of this confidence. Falling; empty
+    where no cloud's model was at hand when the gate was fitted."""
+
+    def point(self, alpha: float) -> GatePoint | None:
+        """Return the laxest threshold at which the error rate is at most `alpha` with `confidence`, None if none is.
+
+        Fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052): thresholds are tested
+        from strict to lax and testing stops at the first that fails, so that many tests need no correction. It starts
+        where so many examples are kept that one error among them passes, which depends on confidences only.
+        """
+        chosen = None
+        for point in self.curve:
+            if point.kept < ONE_ERROR / alpha * self.design_effect:
+                continue
+            if point.bound > alpha:
+                break
+            chosen = point
+        return chosen
+
+    def worth(self, confidence: float) -> float:
+        """Return what asking the cloud is worth at `confidence`: strictly falling, comparable between gates."""
+        unsure = 1.0 - confidence
+        if not self.gains:
+            return unsure
+        at, gains = zip(*self.gains, strict=True)
+        gain = float(np.interp(confidence, at, gains))
+        return max(gain, 0.0) + TIE_BREAK * unsure
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,8 +142,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: str
     models: tuple[ModelEntry, ...]
     fusion_weights: dict[str, float]
-    """Reliability exponents per modality for log-linear pooling: edge/fusion.py."""
+    """Weights per modality for log-linear pooling: edge/fusion.py."""
     gates: tuple[Gate, ...] = ()
+    fusion: Fit | None = None
+    """The other parameters of the fusion rules; None in releases before 0.3."""
+    filter: FilterFit | None = None
+    """Of the filter over time; None in releases before 0.3."""
 
     def model(self, task: str) -> ModelEntry:
         """Return the entry for `task`. Raises ModelError if there is none."""

@@ -36,6 +36,11 @@ class TfliteModel:
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{self.runtime} cannot run {path}: {error}", fix="Install the models again.") from error
 
+    @property
+    def output_step(self) -> float:
+        """What one step of an int8 output is worth in real units; 0 for a float output."""
+        return float(self._output["quantization"][0])
+
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return dequantised outputs, shape (N, outputs), for `batch`, shape (N, ...), one example at a time.
 
@@ -51,6 +56,11 @@ class TfliteModel:
         self._interpreter.invoke()
         raw = self._interpreter.get_tensor(self._output["index"]).reshape(-1)
         return dequantise(raw, self._output)
+
+
+def find_runtime(wanted: RuntimeName | None = None) -> RuntimeName:
+    """Return which runtime would be used. Raises RuntimeMissing if none can be imported."""
+    return _interpreter_class(wanted)[0]
 
 
 def quantise(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from edge.perception.features import SAMPLE_RATE, speech_features
 from edge.perception.manifest import Manifest, verified_file
 from edge.perception.runtime import RuntimeName, TfliteModel
-from edge.perception.vad import VOICED_SHARE_MIN, voiced_share
+from edge.perception.snr import snr_db
+from edge.perception.vad import SPEECH_PROBABILITY, VOICED_SHARE_MIN, speech_probability
 
 GAP_S = 0.05
 """Blocks may come this much earlier or later than the samples before them say; beyond it there was a real gap."""
@@ -41,6 +42,8 @@ class SpeechWindow:
     """Share of the window with a voice, in [0, 1]; None without sound."""
     log_mel: NDArray[np.float32] | None = None
     """(186, 64), as the model ate it; None where `probs` is."""
+    snr_db: float | None = None
+    """How far the voice stands out of the background, in [-10, 40] dB; None where `probs` is."""
 
 
 class SoundBuffer:
@@ -104,8 +107,10 @@ class SpeechStage:
         if not len(pcm):
             return SpeechWindow()
         # Of the window, not of the sound in it: a scrap of sound is no evidence, however voiced it is.
-        share = voiced_share(pcm) * min(1.0, len(pcm) / ((end_s - start_s) * SAMPLE_RATE))
+        probability = speech_probability(pcm)
+        share = float((probability >= SPEECH_PROBABILITY).mean())
+        share *= min(1.0, len(pcm) / ((end_s - start_s) * SAMPLE_RATE))
         if not infer or self.model is None or share < VOICED_SHARE_MIN:
             return SpeechWindow(voiced_share=share)
         features = speech_features(pcm)
-        return SpeechWindow(self.model(features[None])[0], share, features)
+        return SpeechWindow(self.model(features[None])[0], share, features, snr_db(pcm, probability))

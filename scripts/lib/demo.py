@@ -21,9 +21,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Self
 
-from edge.assemble import YUNET_FILE, data_folder
 from edge.commands.fetch import install_yunet
 from edge.errors import MienError
+from edge.perception.fetched import YUNET_FILE, data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -100,7 +100,7 @@ class Cloud:
         self._stack.close()
         path = self._folder / "ready.json"
         path.unlink(missing_ok=True)
-        command = [str(BIN / "mien-cloud"), "serve", *self._ports, "--ready-file", str(path)]
+        command = [str(BIN / "mien-cloud"), "serve", "--no-accounts", *self._ports, "--ready-file", str(path)]
         self._process = self._stack.enter_context(
             _process([*command, "--data", str(self._folder / "cloud")], quiet=True)
         )

@@ -9,6 +9,7 @@ import argparse
 import ast
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -17,9 +18,11 @@ import msgspec
 from golden import GOLDEN
 
 from edge import protocol, settings
+from edge.expected import expected
 from edge.protocol import CLOUD_TOPIC, TOPICS, Evidence, TopicSpec, encode
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "provisioning" / "edge.example.toml"
 
 PROTOCOL_HEAD = f"""\
 # The protocol
@@ -46,8 +49,22 @@ CONFIGURATION_HEAD = """\
 *Made from `edge/settings.py` by `scripts/docs`; do not edit.*
 
 A TOML file, by default `/etc/mien/edge.toml`. Each key may be overridden by an environment variable
-`MIEN__SECTION__KEY`, e.g. `MIEN__MQTT__BROKER`. `mien-edge check` says what is wrong and what the settings allow.
-Keys marked **required** have no default.
+`MIEN__SECTION__KEY`, e.g. `MIEN__MQTT__BROKER`. Keys marked **required** have no default. *Advanced* keys are not in
+[edge.example.toml](../provisioning/edge.example.toml): most devices do without them.
+
+`mien-edge check` names everything that is wrong at once: file, line, key, value, what the value may be, and the nearest
+key that exists. If nothing is wrong it says what the policy allows, and warns of settings that do less than they seem.
+`mien-edge config show` prints the settings in effect and where each comes from, without secrets.
+
+## The last good settings
+
+Once the daemon has started it keeps the settings in effect as `last-good-*.json` in its state directory
+(`$STATE_DIRECTORY`, else `/var/lib/mien`), readable by its user only. If the file is wrong at a later start, the daemon
+goes on with them, logs an error and publishes the event `config-invalid`. What may run and leave never comes from such
+a copy alone: all that the file itself says in `[site]` and `[privacy]`, and the variables `MIEN__SITE__*` and
+`MIEN__PRIVACY__*`, must be readable and be what the copy says. Where anything there is missing, unknown, unreadable or
+different, perhaps because somebody just tightened it, the device starts in mode `off`: camera and microphone closed,
+but connected and saying why. A file that does not exist, and a first start, are refused.
 """
 
 
@@ -103,15 +120,28 @@ def protocol_page() -> str:
 def configuration_page() -> str:
     """Return docs/configuration.md."""
     documented = _classes(settings)
-    text = CONFIGURATION_HEAD
+    text, shown = CONFIGURATION_HEAD, example_keys()
     for section in msgspec.structs.fields(settings.Config):
         kind = section.type
         doc, fields = documented[kind.__name__]
-        text += f"\n## [{section.name}]\n\n{doc}\n\n| key | default | what |\n|---|---|---|\n"
+        text += f"\n## [{section.name}]\n\n{doc}\n\n| key | default | may be | what |\n|---|---|---|---|\n"
         for field in msgspec.structs.fields(kind):
             default = "**required**" if field.required else f"`{json.dumps(field.default)}`"
-            text += f"| `{field.name}` | {default} | {fields[field.name][1]} |\n"
+            advanced = "" if (section.name, field.name) in shown else " *Advanced.*"
+            may_be = _one_line(expected(field.type))
+            text += f"| `{field.name}` | {default} | {may_be} | {fields[field.name][1]}{advanced} |\n"
     return text
+
+
+def example_keys() -> set[tuple[str, str]]:
+    """Return the sections and keys in provisioning/edge.example.toml, those that are commented out included."""
+    found, section = set(), ""
+    for line in EXAMPLE.read_text().splitlines():
+        header, key = re.match(r"\[(\w+)\]", line), re.match(r"(?:# ?)?(\w+) = ", line)
+        section = header.group(1) if header else section
+        if key:
+            found.add((section, key.group(1)))
+    return found
 
 
 def _topic_row(spec: TopicSpec) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
 from edge.header import Header
 from edge.protocol import (
@@ -13,6 +15,7 @@ from edge.protocol import (
     Command,
     Event,
     Evidence,
+    GateInfo,
     Health,
     ModelInfo,
     Percentiles,
@@ -37,6 +40,12 @@ def _header(number: int) -> Header:
     }
 
 
+# Written out, not encoded here: another version of libwebp may well pack the same pixels otherwise.
+CROP = b64decode("UklGRiAAAABXRUJQVlA4TBQAAAAvL8ALAM1lRP8DApJE+r8/IiJ1Pw==")
+"""Pixel (row, column) is 2 * (row + column)."""
+LOG_MEL = b64decode("UklGRjAAAABXRUJQVlA4TCMAAAAvP0AuAM1VIKL/AQEJEf+fGyAiFCZtwCQdv2At+2/P/uP+PQA=")
+"""Pixel (row, column) is (row + 2 * column) % 255 + 1."""
+
 FACE = distribution(EMOTIONS, (0.02, 0.01, 0.05, 0.7, 0.02, 0.1, 0.1))
 SPEECH = distribution(SPEECH_EMOTIONS, (0.05, 0.05, 0.05, 0.4, 0.05, 0.1, 0.2, 0.1))
 FUSED = distribution(EMOTIONS, (0.02, 0.01, 0.04, 0.66, 0.02, 0.1, 0.15))
@@ -49,6 +58,7 @@ GOLDEN: dict[str, AnyMessage] = {
         software="0.1.0",
         python="3.11.2",
         models=[ModelInfo(name="face-edge", version="1", sha256="0" * 64, runtime="litert")],
+        gates=[GateInfo(modalities="face", alpha=0.1, threshold=0.65, bound=0.09, coverage=0.86)],
         sources={"camera": "picamera2", "microphone": "alsa"},
         config_sha256="0" * 64,
     ),
@@ -70,19 +80,19 @@ GOLDEN: dict[str, AnyMessage] = {
         **_header(2),
         start_s=0.0,
         end_s=60.0,
-        windows=18,
+        windows=20,
         k=3,
-        expressions=dict.fromkeys(EMOTIONS, 10),
-        tones=dict.fromkeys(SPEECH_EMOTIONS, 2),
+        expressions={"happy": 6, "neutral": 15},
+        tones={"happy": 3, "neutral": 9},
     ),
     "evidence": Evidence(
         **_header(3),
         reading_id=IDS[1],
-        crops=[bytes(range(256)) * 9],
+        crops=[CROP],
         face_quality=0.8,
-        log_mel=bytes(186 * 64),
+        log_mel=LOG_MEL,
         voiced_share=0.6,
-        models=["face-edge", "speech-edge"],
+        models=["face-edge 1", "speech-edge 1"],
     ),
     "verdict": Verdict(
         **_header(4),

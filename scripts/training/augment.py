@@ -13,24 +13,32 @@ from torch.nn import functional
 
 from edge.perception.features import SILENCE
 
+EASY_SHARE = 0.6
+"""Of the faces, which are only moved, half as far: where every face is changed in every way, the nets underfit."""
+
 
 def augment_faces(faces: Tensor, generator: Generator) -> Tensor:
     """Return changed copies of `faces`, shape (N, 1, 48, 48), float in [0, 1]."""
-    faces = misalign(faces, generator)
-    faces = lose_detail(faces, generator)
-    faces = relight(faces, generator)
-    return erase(faces, generator)
+    easy = _uniform(len(faces), generator) < EASY_SHARE
+    faces = misalign(faces, torch.where(easy, 0.5, 1.0), generator)
+    changed = lose_detail(faces, generator)
+    changed = relight(changed, generator)
+    changed = erase(changed, generator)
+    return torch.where(_per_example(easy), faces, changed)
 
 
-def misalign(faces: Tensor, generator: Generator) -> Tensor:
-    """Mirror half of them; tilt, shift, scale and stretch all, as boxes of a detector are off by a few pixels."""
+def misalign(faces: Tensor, by: Tensor, generator: Generator) -> Tensor:
+    """Mirror half of them; tilt, shift, scale and stretch all, as boxes of a detector are off by a few pixels.
+
+    `by`, shape (N,), is how far each is moved: 1 in full.
+    """
     count = len(faces)
-    angle = _normal(count, generator) * math.radians(8)
-    scale = torch.exp(_normal(count, generator) * 0.08)
-    stretch = torch.exp(_normal(count, generator) * 0.04)
-    shear = _normal(count, generator) * 0.05
+    angle = _normal(count, generator) * math.radians(8) * by
+    scale = torch.exp(_normal(count, generator) * 0.08 * by)
+    stretch = torch.exp(_normal(count, generator) * 0.04 * by)
+    shear = _normal(count, generator) * 0.05 * by
     mirror = torch.where(_uniform(count, generator) < 0.5, -1.0, 1.0)
-    shift = (_uniform((count, 2), generator) * 2 - 1) * 0.12
+    shift = (_uniform((count, 2), generator) * 2 - 1) * 0.12 * by.unsqueeze(1)
     cos, sin = torch.cos(angle), torch.sin(angle)
     rows = [
         torch.stack([cos * scale * stretch * mirror, -sin * scale + shear, shift[:, 0]], dim=1),

@@ -37,7 +37,7 @@ def float_partner(task: str, arch: str, parameters: int, macs: int, cache: Path 
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         print(f"bench: converting {task}-{arch} to float TFLite", file=sys.stderr)
-        _convert_elsewhere(task, arch, path)
+        convert_elsewhere("training.bench_float", [task, arch], path)
     return path
 
 
@@ -56,15 +56,18 @@ def write_float(task: str, arch: str, path: Path) -> None:
     litert_torch.convert(net.eval(), (torch.zeros(1, *input_shape(task)),)).export(str(path))
 
 
-def _convert_elsewhere(task: str, arch: str, path: Path) -> None:
-    """Convert in a process of its own: the converters print and keep a gigabyte."""
+def convert_elsewhere(module: str, arguments: list[str], path: Path) -> None:
+    """Let `python -m MODULE ARGUMENTS FILE` write `path`: the converters print and keep a gigabyte.
+
+    Raises TrainingError if it fails.
+    """
     half_made = path.with_suffix(".part")
-    command = [sys.executable, "-m", "training.bench_float", task, arch, str(half_made)]
+    command = [sys.executable, "-m", module, *arguments, str(half_made)]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CONVERSION_S, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise TrainingError(f"{task}-{arch} cannot be converted to float TFLite: {said[-1]}")
+        raise TrainingError(f"{'-'.join(arguments)} cannot be converted to float TFLite: {said[-1]}")
     half_made.replace(path)
 
 

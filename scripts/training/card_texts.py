@@ -26,7 +26,8 @@ FORBIDDEN = """\
 GATES = (
     "A reading stays on the device if its largest calibrated probability reaches the threshold: the lowest for which "
     "the one-sided 95 % Clopper-Pearson bound of the error among kept calibration examples is at most 10 %, tested "
-    "from the strict end. It speaks of pictures and sounds like the calibration half's, not of every place."
+    "from the strict end. Identical pictures count once, clips of one speaker less. It speaks of pictures and sounds "
+    "like the calibration half's, not of every place; `gate.alpha` asks for another rate."
 )
 
 _FACE_DATA = """\

@@ -9,8 +9,11 @@ from typing import Any
 
 from edge.perception.manifest import Gate, Manifest, ModelEntry, Output
 from training import card_texts
-from training.fusion_fit import PAIRS
 from training.measure import HeadFigures
+
+SURE = "## How sure is sure"
+GATE_COLUMNS = ("modalities", "threshold", "bound of the error", "stays on the device", "n")
+FUSION = "Fusion exponents:"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def write_card(folder: Path, facts: Facts, manifest: Manifest) -> None:
         "\n\n".join(["## Figures", words["figures"], *heads]),
         "## For whom it does worse\n\n" + words["fairness"] + "\n\n" + facts.fairness,
         "## Under what conditions it does worse\n\n" + facts.robustness,
-        "## How sure is sure\n\n" + _gates(facts, manifest),
+        f"{SURE}\n\n" + _gates(facts, manifest),
         "## Limits\n\n" + words["limits"],
         "## Licence\n\n" + words["licence"],
         "## Made by\n\n" + _made_by(facts),
@@ -100,22 +103,47 @@ def _head(output: Output, figures: HeadFigures) -> str:
 
 
 def _gates(facts: Facts, manifest: Manifest) -> str:
-    head = ("modalities", "threshold", "stays on the device", "n")
-    parts = [card_texts.GATES, _table(head, map(_gate_row, manifest.gates))]
+    parts = [card_texts.GATES, _gate_table(manifest)]
     if facts.held_back_gate is not None:
         kept, wrong, count = facts.held_back_gate
         parts.append(f"On the held-back half, alone: {kept:.1%} of {count} stay, {wrong:.1%} of these are wrong.")
-    weights = ", ".join(f"{name} {value}" for name, value in manifest.fusion_weights.items())
-    parts.append(
-        f"Fusion exponents: {weights}; fitted on {PAIRS} seeded pairs of a calibration face and a calibration voice of "
-        "the same emotion. The gate of both modalities uses only pairs in which no face and no voice occurs twice."
-    )
+    parts.append(_fusion_line(manifest))
     return "\n\n".join(parts)
 
 
-def _gate_row(gate: Gate) -> tuple[str, str, str, str]:
+def refresh_cards(folder: Path, manifest: Manifest) -> None:
+    """Bring what the cards in `folder` say of gates and fusion up to date with a manifest that was fitted anew."""
+    for task in ("FACE", "SPEECH"):
+        path = folder / f"MODEL_CARD_{task}.md"
+        if path.exists():
+            paragraphs = path.read_text().split("\n\n")
+            place = paragraphs.index(SURE)
+            for number in range(place, len(paragraphs)):
+                if paragraphs[number].startswith(f"| {GATE_COLUMNS[0]} |"):
+                    paragraphs[number] = _gate_table(manifest)
+                elif paragraphs[number].startswith(FUSION):
+                    paragraphs[number] = _fusion_line(manifest)
+            path.write_text("\n\n".join(paragraphs))
+
+
+def _gate_table(manifest: Manifest) -> str:
+    return _table(GATE_COLUMNS, map(_gate_row, manifest.gates))
+
+
+def _fusion_line(manifest: Manifest) -> str:
+    weights = ", ".join(f"{name} {value}" for name, value in manifest.fusion_weights.items())
+    of = "" if manifest.fusion is None else f" on {manifest.fusion.pairs} pairs (seed {manifest.fusion.seed})"
+    return (
+        f"{FUSION} {weights}, times the reliabilities that the manifest's parameters give; fitted{of} of a calibration "
+        "face and a calibration voice of the same emotion, half of each made worse. The gate of both modalities uses "
+        "only pairs in which no face and no voice occurs twice, as they are."
+    )
+
+
+def _gate_row(gate: Gate) -> tuple[str, ...]:
     threshold = "not reached: every reading is unsure" if gate.threshold is None else f"{gate.threshold:.4f}"
-    return gate.modalities, threshold, f"{gate.coverage:.1%}", str(gate.n)
+    bound = "" if gate.bound is None else f"{gate.bound:.1%}"
+    return gate.modalities, threshold, bound, f"{gate.coverage:.1%}", str(gate.n)
 
 
 def _made_by(facts: Facts) -> str:

@@ -11,12 +11,14 @@ from training.baselines import command as baselines
 from training.baselines.catalogue import names as baseline_names
 from training.errors import TrainingError
 from training.prepare import command as prepare
+from training.text import command as text_command
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "runs"
 MODEL_FOLDERS = {"edge": ROOT / "models_tflite", "full": ROOT / "cloud" / "models"}
 
 ARCHS = ["edge", "full"]
+COMMANDS = "face|speech|text|export|golden|fusion|gates|temporal|compare|prepare"
 
 DESCRIPTION = """\
 Train the face and speech models and export them for the device and the cloud.
@@ -26,9 +28,15 @@ Train the face and speech models and export them for the device and the cloud.
   scripts/train face --distil            the same, taught also by the cloud's, which must have been trained before
   scripts/train speech                   tone of voice, for the device, about 5 minutes
   scripts/train speech --arch full       the cloud's, about 10 minutes
-  scripts/train export                   int8 TFLite, ONNX, calibration, gates, manifests, model cards
+  scripts/train text                     emotion in English text, for the cloud, about 6 minutes on an idle core
+  scripts/train export                   int8 TFLite, ONNX, calibration, fusion, gates, manifests, model cards
+  scripts/train export --arch text       the text model: ONNX, calibration, threshold, manifest, card
+  scripts/train golden                   models_tflite/golden.json anew, which `mien-edge doctor` compares with
+  scripts/train fusion                   fusion, filter and gates anew for the model files that are there; a minute
+  scripts/train gates                    the gates alone; 20 seconds
 
   scripts/train face --distil --resume   goes on after Ctrl-C or a power cut, with the options that it began with
+  scripts/train temporal                 an LSTM to compare the filter over time with
   scripts/train compare                  the models of the papers that Mien grew out of, beside its own
   scripts/train prepare CORPUS SOURCE    make the packs that all these read, of releases as downloaded
 
@@ -47,6 +55,21 @@ at the mirror image as well). Temperature and bias of every head, fusion weights
 calibration half of the validation data, all figures of the cards measured on the other half. What a card should say of
 a run besides stands in runs/TASK-ARCH/NOTE.md."""
 
+FUSION_HELP = """\
+Fits the fusion rules, the filter over time and the gates of models_tflite/ and cloud/models/ anew, from the files that
+are there, on the calibration half of the validation data. Manifests and cards are changed and nothing else;
+`scripts/train export` does the same for new models."""
+
+TEMPORAL_HELP = """\
+Trains an LSTM of 16 units to read sequences of windows, on simulated sequences of the calibration half, fused as the
+shipped device does: what `scripts/evaluate temporal` compares the filter over time with. It does not ship. Seeded, two
+minutes; the weights go to runs/temporal/lstm.npz and count until other models or fusion weights ship."""
+
+GATES_HELP = """\
+Fits the gates of models_tflite/ and cloud/models/ anew, from the files that are there, on the calibration half of the
+validation data: thresholds on confidence with a stated risk, and what asking the cloud is worth. Manifests and cards
+are changed and nothing else; `scripts/train export` and `fusion` do the same."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0, 1 for what the user can mend, 130 after Ctrl-C."""
@@ -54,11 +77,17 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         if options.command == "prepare":
             return prepare.run(options)
+        if options.command == "golden":
+            return _golden()
         data = _data_folder(options.data)
         if options.command == "export":
             return _export(options, data)
+        if options.command in ("fusion", "gates", "temporal"):
+            return _fit(options.command, data)
         if options.command == "compare":
             return baselines.compare(options, data, RUNS, MODEL_FOLDERS)
+        if options.command == "text":
+            return text_command.train(options, data, RUNS)
         if baselines.is_baseline(options):
             return baselines.train(options, data, RUNS)
         return _train(options, data)
@@ -77,7 +106,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog="scripts/train", description=DESCRIPTION, formatter_class=raw)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="face|speech|export|compare|prepare")
+    commands = parser.add_subparsers(dest="command", required=True, metavar=COMMANDS)
     for task in ("face", "speech"):
         about = f"Train a {task} model.\n\n{TRAIN_HELP}"
         command = commands.add_parser(task, help=f"train a {task} model", description=about, formatter_class=raw)
@@ -99,17 +128,29 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (all cores)")
         baselines.add_options(command, task)
         _add_data(command)
+    _add_data(text_command.add_parser(commands, _positive, _seed))
     _add_data(baselines.add_compare(commands))
     command = commands.add_parser("export", help="write what ships", description=EXPORT_HELP, formatter_class=raw)
-    command.add_argument("--arch", choices=["edge", "full"], help="only the device's, or only the cloud's models")
+    command.add_argument(
+        "--arch", choices=["edge", "full", "text"], help="only the device's, the cloud's, or its text model"
+    )
     command.add_argument("--version", default="0.2.0", metavar="V", help="written into the manifest (0.2.0)")
     _add_data(command)
+    commands.add_parser("golden", help="write models_tflite/golden.json anew, from the models beside it")
+    about = "fit fusion, filter and gates of what ships anew"
+    _add_data(commands.add_parser("fusion", help=about, description=FUSION_HELP, formatter_class=raw))
+    command = commands.add_parser("gates", help="fit the gates anew", description=GATES_HELP, formatter_class=raw)
+    _add_data(command)
+    about = "train the LSTM that the filter over time is compared with"
+    _add_data(commands.add_parser("temporal", help=about, description=TEMPORAL_HELP, formatter_class=raw))
     prepare.add_parser(commands)
     return parser
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, metavar="DIR", help="folder with face/, speech/, noise/ ($MIEN_DATA_DIR)")
+    command.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with face/, speech/, noise/, text/ ($MIEN_DATA_DIR)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -167,11 +208,39 @@ def _train(options: argparse.Namespace, data: Path) -> int:
 
 
 def _export(options: argparse.Namespace, data: Path) -> int:
+    if options.arch == "text":
+        return text_command.export(options, data, RUNS, MODEL_FOLDERS["full"])
     from training.export import Job, export
+    from training.refit import cloud_folder, refit_gates
 
-    for arch in [options.arch] if options.arch else list(MODEL_FOLDERS):
+    # The cloud's first: what asking them is worth belongs to the device's gates.
+    for arch in [options.arch] if options.arch else ["full", "edge"]:
         folder = MODEL_FOLDERS[arch]
-        manifest = export(Job(arch=arch, data=data, runs=RUNS, folder=folder, version=options.version))
-        for entry in manifest.models:
+        cloud = cloud_folder(MODEL_FOLDERS) if arch == "edge" else None
+        job = Job(arch=arch, data=data, runs=RUNS, folder=folder, version=options.version, cloud=cloud)
+        for entry in export(job).models:
             print(f"{folder / entry.file}: {entry.bytes} bytes, ECE {entry.outputs[0].ece}")
+    if options.arch == "full" and (MODEL_FOLDERS["edge"] / "manifest.json").exists():
+        return refit_gates(data, MODEL_FOLDERS, ["edge"])
+    return 0
+
+
+def _fit(what: str, data: Path) -> int:
+    """Fit what is no net of its own, on the models that ship."""
+    if what == "temporal":
+        from training import temporal_lstm
+
+        return temporal_lstm.run(data)
+    from training import refit
+
+    return (refit.refit_fusion if what == "fusion" else refit.refit_gates)(data, MODEL_FOLDERS)
+
+
+def _golden() -> int:
+    from edge.perception.golden import FILE, write_golden
+    from edge.perception.manifest import load_manifest
+
+    folder = MODEL_FOLDERS["edge"]
+    write_golden(folder, load_manifest(folder))
+    print(folder / FILE)
     return 0

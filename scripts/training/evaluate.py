@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.assemble import YUNET_FILE, data_folder
 from edge.errors import MienError
 from edge.perception.detect import FaceDetector, HaarDetector, YunetDetector
-from training import fairness, robustness, robustness_face, robustness_speech
+from edge.perception.fetched import YUNET_FILE, data_folder
+from training import cascade_cli, fairness, robustness, robustness_face, robustness_speech
 from training.calibrate import expected_calibration_error
 from training.confusion import confusion_matrix, macro_f1, unweighted_recall
 from training.errors import TrainingError
@@ -22,18 +23,40 @@ from training.evaluate_cli import parse_options, table
 from training.models import Recogniser
 from training.packs import Clips, Pack, read_clips, read_face_pack, read_noises
 
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
 
 def main() -> int:
     """Measure and print; 1 with one clear line where data or model are not right, 130 after Ctrl-C."""
-    options = parse_options()
     try:
+        if sys.argv[1:2] == ["cascade"]:
+            print(cascade_cli.run(sys.argv[2:]))
+            return 0
+        if sys.argv[1:2] == ["fusion"]:
+            from training import evaluate_fusion  # late, like the next: they play clips, which the others need not
+
+            print(evaluate_fusion.main(sys.argv[2:]))
+            return 0
+        if sys.argv[1:2] == ["temporal"]:
+            from training import evaluate_temporal
+
+            print(evaluate_temporal.main(sys.argv[2:]))
+            return 0
+        options = parse_options()
         figures = evaluate(options)
     except (TrainingError, MienError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print(json.dumps(_plain(figures)) if options.json else table(figures))
+    if options.json:
+        print(json.dumps(_plain(figures)))
+    elif options.task == "text":
+        from training.text.measure import text_table
+
+        print(text_table(figures))
+    else:
+        print(table(figures))
     return 0
 
 
@@ -42,6 +65,10 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
 
     `robustness` is a list of RobustnessFigures, `groups` a dictionary of lists of GroupFigures, where they were asked.
     """
+    if options.task == "text":
+        from training.text.measure import evaluate_text  # late: its libraries are not where tflite-runtime is
+
+        return evaluate_text(options, Path(os.environ.get("MIEN_DATA_DIR") or SHARED_DATA))
     if options.plot is not None:
         options.plot.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     return _evaluate_face(options) if options.task == "face" else _evaluate_speech(options)

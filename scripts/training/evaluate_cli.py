@@ -20,6 +20,10 @@ How a model does on a pack (docs/data.md), as it ships: quantised, calibrated, o
   scripts/evaluate speech --data speech/ravdess.zip --split val --json
   scripts/evaluate face --data pack.npz --runtime tflite --plot plots
   scripts/evaluate speech --data speech/ravdess.zip --split val --robustness --groups sex,intensity
+  scripts/evaluate text --split dev                                          the cloud's, on GoEmotions
+  scripts/evaluate cascade --help                                            device and cloud together
+  scripts/evaluate fusion --help                                             face and voice together
+  scripts/evaluate temporal --help                                           the filter over time
 """
 
 
@@ -31,12 +35,21 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # the shell script looks for --runtime, to choose the environment
     )
-    parser.add_argument("task", choices=("face", "speech"))
+    parser.add_argument("task", choices=("face", "speech", "text"))
     parser.add_argument(
-        "--data", type=Path, required=True, help="pack: an .npz of faces, a .zip of speech with its .csv"
+        "--data",
+        type=Path,
+        metavar="PACK",
+        help="an .npz of faces, a .zip of speech with its .csv, a .tsv or .tsv.gz of text (of text: GoEmotions in "
+        "$MIEN_DATA_DIR, else ../shared/data)",
     )
     parser.add_argument("--split", help="only rows of this split; default: all")
-    parser.add_argument("--model", default="edge", help="edge, full, or the path of a .tflite or .onnx file (edge)")
+    parser.add_argument(
+        "--model",
+        default="edge",
+        help="edge, full, or the path of a .tflite or .onnx file (edge); of "
+        "text full, or a folder with a manifest.json (full)",
+    )
     parser.add_argument("--labels", choices=("ferplus", "fer2013"), default="ferplus", help="of faces (ferplus)")
     parser.add_argument("--runtime", choices=("litert", "tflite"), default="litert", help="for .tflite files (litert)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
@@ -47,7 +60,19 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--noise is for speech")
     if options.yunet is not None and options.task == "speech":
         parser.error("--yunet is for face")
+    if options.data is None and options.task != "text":
+        parser.error("--data is needed: the pack to measure on")
+    if options.task == "text":
+        _refuse_for_text(parser, options)
     return options
+
+
+def _refuse_for_text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    given = {"--robustness": options.robustness, "--groups": options.groups, "--noise": options.noise}
+    given.update({"--yunet": options.yunet, "--plot": options.plot, "--runtime tflite": options.runtime == "tflite"})
+    for name, value in given.items():
+        if value:
+            parser.error(f"{name} is not for text")
 
 
 def _add_extras(parser: argparse.ArgumentParser) -> None:

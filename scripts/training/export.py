@@ -9,23 +9,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from edge.emotions import EMOTIONS
 from edge.fusion import fold_calm
+from edge.perception.golden import write_golden
 from edge.perception.manifest import SCHEMA, Gate, Manifest, ModelEntry, Output, load_manifest, verified_file
-from training import verify
+from training import gate_fit, refit, verify
 from training.card_tables import fairness_table, robustness_table
 from training.cards import Facts, Made, write_card
 from training.examples import HEADS, Half, load_examples, quantisation_inputs
 from training.face_task import predict
-from training.fusion_fit import Judged, fit_weights, fuse_pairs, match_pairs
-from training.gates import choose_gate
+from training.fusion_data import load_side
+from training.fusion_fit import Judged
 from training.loop import load_finished
 from training.measure import HeadFigures, Judgement, calibrated_output, head_figures, slices
+from training.models import Recognise, write_manifest
 from training.nets import INPUT_LIMITS, Mirrored, build, count_macs, count_parameters, input_shape
 from training.quantise import write_int8, write_onnx
 from training.speech_data import load_noises
@@ -43,6 +44,8 @@ class Job:
     runs: Path
     folder: Path
     version: str
+    cloud: Path | None = None
+    """Folder of the models that the exported ones ask, for what asking is worth."""
 
     def path(self, task: str) -> Path:
         """Return where the model file of `task` goes."""
@@ -51,11 +54,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Exported:
-    """One shipped model with its calibrated answers, for gates and cards."""
+    """One shipped model with its figures, for the cards."""
 
     entry: ModelEntry
     figures: dict[str, HeadFigures]
-    calibration: Judged
     held_back: Judged
     agreement: float | None
     made: Made
@@ -79,12 +81,12 @@ def export(job: Job) -> Manifest:
 
 def _make(job: Job) -> Manifest:
     done = {task: _export_one(job, task) for task in TASKS}
-    _say("fitting fusion weights and gates")
-    face, speech = (done[task].calibration for task in TASKS)
-    weights = fit_weights(face, speech)
-    manifest = Manifest(SCHEMA, tuple(one.entry for one in done.values()), weights, _gates(face, speech, weights))
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    (job.folder / "manifest.json").write_bytes(text + b"\n")
+    _say("fitting fusion, filter and gates")
+    face, speech = (_shipped(job.path(task), done[task].entry) for task in TASKS)
+    fitted, filtering = refit.fit(load_side(job.data, face, speech, "calibration"))
+    entries = tuple(one.entry for one in done.values())
+    write_manifest(Manifest(SCHEMA, entries, fitted.weights, (), fitted.fit, filtering), job.folder)
+    manifest = gate_fit.refit(job.folder, job.data, cloud=job.cloud)
     for task, one in done.items():
         (gate,) = (gate for gate in manifest.gates if gate.modalities == task)
         facts = Facts(
@@ -99,6 +101,8 @@ def _make(job: Job) -> Manifest:
         write_card(job.folder, facts, manifest)
     for entry in load_manifest(job.folder).models:
         verified_file(job.folder, entry)
+    if job.arch == "edge":
+        write_golden(job.folder, manifest)  # what `mien-edge doctor` holds a device against
     return manifest
 
 
@@ -120,7 +124,6 @@ def _export_one(job: Job, task: Task) -> Exported:
     return Exported(
         entry,
         {output.name: head_figures(output, places[output.name], held_back) for output in entry.outputs},
-        _judge(entry, calibration),
         _judge(entry, held_back),
         _verified(entry, path, calibration),
         made,
@@ -195,13 +198,10 @@ def _calm_as_neutral(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(labels >= len(EMOTIONS), EMOTIONS.index("neutral"), labels)
 
 
-def _gates(face: Judged, speech: Judged, weights: dict[str, float]) -> tuple[Gate, ...]:
-    pairs = match_pairs(face, speech)
-    both = Judged(fuse_pairs(*pairs, weights), pairs[0].labels)
-    return tuple(
-        choose_gate(name, one.probabilities.max(axis=1), one.probabilities.argmax(axis=1) == one.labels)
-        for name, one in (("face", face), ("speech", speech), ("face+speech", both))
-    )
+def _shipped(path: Path, entry: ModelEntry) -> Recognise:
+    """Return the deployed head of a file, calibrated."""
+    output = entry.outputs[0]
+    return lambda inputs: output.calibrate(verify.run_shipped(path, inputs[:, None])[:, : len(output.labels)])
 
 
 def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:

@@ -80,12 +80,16 @@ def vote_targets(votes: NDArray[np.integer]) -> NDArray[np.float32]:
 
 def vote_majority(votes: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return the emotion with over half of all votes but single ones, shape (N,); -1 where there is none."""
-    kept = np.where(votes > 1, votes, 0)
-    winner = kept.argmax(axis=1)
-    clear = kept.max(axis=1) * 2 > kept.sum(axis=1)
-    emotion_of_column = np.full(len(VOTE_NAMES), -1, dtype=np.int64)
+    emotion_of_column = np.full(len(VOTE_NAMES) + 1, -1, dtype=np.int64)
     emotion_of_column[list(VOTE_COLUMNS)] = np.arange(len(EMOTIONS))
-    return np.where(clear, emotion_of_column[winner], -1)
+    return np.asarray(emotion_of_column[vote_winner(votes)])
+
+
+def vote_winner(votes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the column with over half of all votes (N, 10) but single ones, shape (N,); -1 where there is none."""
+    kept = np.where(votes > 1, votes, 0)
+    clear = kept.max(axis=1) * 2 > kept.sum(axis=1)
+    return np.where(clear, kept.argmax(axis=1), -1)
 
 
 def load_faces(data: Path, split: str) -> Faces:
@@ -116,13 +120,13 @@ def _from_pack(path: Path) -> Faces:
             labels=pack["labels"].astype(np.int64),
             votes=vote_targets(pack["ferplus_votes"]),
             majority=vote_majority(pack["ferplus_votes"]),
-            groups=_own_group(pack["dup_group"].astype(np.int64)),
+            groups=own_group(pack["dup_group"].astype(np.int64)),
             leaked=leaked,
         )
     labelled = (faces.labels >= 0) & (faces.labels < len(EMOTIONS))
     return faces if labelled.all() else faces.take(labelled)
 
 
-def _own_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def own_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give each image without duplicates, marked -1 in the packs, a group of its own."""
     return np.where(groups < 0, groups.max(initial=0) + 1 + np.arange(len(groups)), groups)

@@ -1,6 +1,6 @@
-"""Fit the exponents of the log-linear pooling on made-up pairs: a face and a voice that show the same emotion.
+"""Made-up pairs of a face and a voice that show the same emotion: what fusion is fitted and measured on.
 
-No data set at hand labels faces and voices of one person together, so pairs are drawn from the calibration halves.
+No data set at hand labels faces and voices of one person together, so pairs are drawn from the validation examples.
 """
 
 from __future__ import annotations
@@ -8,17 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from edge.emotions import EMOTIONS
-from edge.fusion import fuse
-from training.calibrate import negative_log_likelihood
+from edge.fusion import Fusion
 
-PAIRS = 1000
 SEED = 7
-LOWEST, HIGHEST = 0.05, 2.0
-PULL_TO_ONE = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,15 +28,26 @@ class Judged:
         """Return the examples at these indices."""
         return Judged(self.probabilities[which], self.labels[which])
 
+    def measured(self, place: int) -> dict[str, float]:  # noqa: ARG002 - of use where something was measured
+        """Return what was measured of one example, as `edge.fusion.Measures` has it; here nothing."""
+        return {}
 
-def draw_pairs(face: Judged, speech: Judged, count: int) -> tuple[Judged, Judged]:
+
+def draw_pairs(face: Judged, speech: Judged, count: int, *, seed: int = SEED) -> tuple[Judged, Judged]:
     """Return `count` pairs of the same emotion, drawn with replacement, emotions equally often; seeded."""
-    rng = np.random.default_rng(SEED)
-    emotions = [e for e in range(len(EMOTIONS)) if (face.labels == e).any() and (speech.labels == e).any()]
-    wanted = [emotions[number % len(emotions)] for number in range(count)]
-    faces = np.array([rng.choice(np.flatnonzero(face.labels == emotion)) for emotion in wanted])
-    voices = np.array([rng.choice(np.flatnonzero(speech.labels == emotion)) for emotion in wanted])
+    faces, voices = draw_places(face.labels, speech.labels, count, np.random.default_rng(seed))
     return face.take(faces), speech.take(voices)
+
+
+def draw_places(
+    face: NDArray[np.int64], speech: NDArray[np.int64], count: int, rng: Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices, (count,) each, of pairs of the same emotion among these labels; emotions equally often."""
+    emotions = [e for e in range(len(EMOTIONS)) if (face == e).any() and (speech == e).any()]
+    wanted = [emotions[number % len(emotions)] for number in range(count)]
+    faces = np.array([rng.choice(np.flatnonzero(face == emotion)) for emotion in wanted])
+    voices = np.array([rng.choice(np.flatnonzero(speech == emotion)) for emotion in wanted])
+    return faces, voices
 
 
 def match_pairs(face: Judged, speech: Judged) -> tuple[Judged, Judged]:
@@ -56,25 +63,10 @@ def match_pairs(face: Judged, speech: Judged) -> tuple[Judged, Judged]:
     return face.take(np.concatenate(faces)), speech.take(np.concatenate(voices))
 
 
-def fuse_pairs(face: Judged, speech: Judged, weights: dict[str, float]) -> NDArray[np.float32]:
-    """Return the pooled distributions (N, 7) of N pairs, both modalities fully reliable."""
-    pooled = [
-        fuse({"face": one, "speech": other}, weights, {})
-        for one, other in zip(face.probabilities, speech.probabilities, strict=True)
-    ]
-    return np.stack([distribution for distribution in pooled if distribution is not None])
-
-
-def fit_weights(face: Judged, speech: Judged) -> dict[str, float]:
-    """Return the exponents {"face": a, "speech": b} that give the pairs' true emotions the highest likelihood."""
-    pairs = draw_pairs(face, speech, PAIRS)
-
-    def loss(exponents: NDArray[np.float64]) -> float:
-        a, b = np.clip(exponents, LOWEST, HIGHEST)
-        pooled = fuse_pairs(*pairs, {"face": float(a), "speech": float(b)})
-        distance = float(((exponents - 1) ** 2).sum())
-        return negative_log_likelihood(pooled, pairs[0].labels) + PULL_TO_ONE * distance
-
-    best = minimize(loss, np.ones(2), method="Nelder-Mead", options={"maxfev": 60, "xatol": 0.01, "fatol": 1e-4}).x
-    a, b = np.clip(best, LOWEST, HIGHEST)
-    return {"face": round(float(a), 3), "speech": round(float(b), 3)}
+def fuse_pairs(face: Judged, speech: Judged, fusion: Fusion) -> NDArray[np.float32]:
+    """Return the fused distributions (N, 7) of N pairs, with what was measured of each example."""
+    fused = []
+    for place, distributions in enumerate(zip(face.probabilities, speech.probabilities, strict=True)):
+        both = dict(zip(("face", "speech"), distributions, strict=True))
+        fused.append(fusion(both, {"face": face.measured(place), "speech": speech.measured(place)}))
+    return np.stack([distribution for distribution in fused if distribution is not None])

@@ -1,4 +1,7 @@
-"""Opening a model to be measured: what ships, by its manifest, or any `.tflite` (int8 or float) or `.onnx` file."""
+"""Opening a model to be measured: what ships, by its manifest, or any `.tflite` (int8 or float) or `.onnx` file.
+
+Also writing manifests, whoever fitted what is in them.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
-from edge.perception.manifest import ModelEntry, Output, load_manifest, verified_file
+from edge.perception.manifest import Manifest, ModelEntry, Output, load_manifest, verified_file
 from edge.perception.runtime import RuntimeName, TfliteModel
 from training.errors import TrainingError
 
@@ -51,6 +55,13 @@ class Recogniser:
         if not np.isfinite(logits).all():
             raise TrainingError(f"{self.path} gives logits that are no numbers")
         return self.output.calibrate(logits[:, self._start : self._start + len(self.labels)])
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write `folder`/manifest.json, whole or not at all."""
+    partial = folder / "manifest.json.part"
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    partial.replace(folder / "manifest.json")
 
 
 def _find(model: str, task: str) -> tuple[Path, tuple[Output, ...]]:

@@ -21,11 +21,13 @@ from tqdm import tqdm
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
 from edge.perception.features import speech_features
 from training.errors import TrainingError
+from training.faces import own_group
 from training.speech_data import read_sound
+from training.splits import calibration_half
 
 SIDE = 48
 LEAKS = ("leak_in_train", "near_dup_in_train")
-READ = frozenset({"images", "labels", "ferplus_label", "split", *LEAKS})
+READ = frozenset({"images", "labels", "ferplus_label", "split", "dup_group", *LEAKS})
 """Keys of a pack of faces that matter here; whatever else stands in it is not even opened."""
 
 
@@ -39,6 +41,10 @@ class Pack:
     """(N,) index into the labels of the task."""
     leaked: NDArray[np.bool_] | None = None
     """(N,) True where the example, or nearly it, stands in the training set; None where the pack does not say."""
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Of faces, (N,): identical pictures share a number. Where the pack does not say, all differ."""
+    calibration: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """Of faces, (N,): the half of the whole pack that a model trained here is calibrated on, if it is this pack."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,17 @@ def read_face_pack(path: Path, *, labels: str, split: str | None) -> Pack:
         raise TrainingError(f"{path}: no row has {labels} labels" + (f" in split {split!r}" if split else ""))
     known = [_column(arrays, name, path, "biu", len(images)) for name in LEAKS if name in arrays]
     leaked = np.logical_or.reduce(known)[counted].astype(bool) if known else None
-    return Pack(images[counted].astype(np.float32) / np.float32(255.0), truth[counted], leaked)
+    groups = np.full(len(images), -1)
+    if "dup_group" in arrays:
+        groups = _column(arrays, "dup_group", path, "iu", len(images)).astype(np.int64)
+    groups = own_group(groups)
+    return Pack(
+        images[counted].astype(np.float32) / np.float32(255.0),
+        truth[counted],
+        leaked,
+        groups[counted],
+        calibration_half(groups)[counted],
+    )
 
 
 def read_speech_pack(path: Path, *, split: str | None) -> Pack:

@@ -28,7 +28,7 @@ def write_int8(net: nn.Module, examples: NDArray[np.float32], limits: tuple[floa
     `examples`, (N, C, H, W), are real training inputs; the ranges of all activations are measured on them. The input
     covers exactly `limits`.
     """
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
+    with quiet(), tempfile.TemporaryDirectory() as folder:
         import litert_torch
         from ai_edge_quantizer import quantizer, recipe
 
@@ -44,7 +44,7 @@ def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
 
     Weights are stored in half precision, which halves the file, and computed with in single.
     """
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             net.eval(),
             (torch.zeros(2, *shape),),
@@ -59,7 +59,7 @@ def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
     import onnx
 
     model = onnx.load(str(path))
-    _anonymise(model.graph, model)
+    anonymise(model.graph, model)
     _halve(model.graph)
     onnx.save(model, str(path))
 
@@ -80,7 +80,7 @@ def _halve(graph: Any) -> None:
     graph.node.extend([*casts, *nodes])
 
 
-def _anonymise(graph: Any, model: Any) -> None:
+def anonymise(graph: Any, model: Any) -> None:
     """Take out the stack traces that torch notes at each node, with the folders of whoever exported it."""
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.doc_string = ""
@@ -125,7 +125,7 @@ def _signature(path: Path) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the converters' progress lines, which they print however they are called; errors still raise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("torch").setLevel(logging.ERROR)

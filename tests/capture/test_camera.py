@@ -1,8 +1,7 @@
-"""Live cameras: OpenCV against a real MJPEG server, the newest frame kept, loss and hang; picamera2 by a stand-in."""
+"""Live cameras: OpenCV against a real MJPEG server, files, the newest frame kept, loss and hang."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,21 +12,27 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture import picamera
+from edge.capture import camera as camera_module
 from edge.capture.camera import find_video_device, open_camera, without_password
-from edge.capture.devices import Listing, list_cameras, video_devices
+from edge.capture.devices import video_devices
 from edge.capture.latest import LatestFrames
-from edge.errors import CaptureError, SourceMissing
+from edge.errors import CaptureError, SourceMissing, Undecodable
+from edge.perception.detect import HaarDetector
+from edge.perception.face import FaceStage
 
 FPS = 25
 
 
 class MjpegServer(ThreadingHTTPServer):
-    """A network camera: gray pictures whose brightness counts up, 25 a second, until told to stop."""
+    """A network camera: gray pictures whose brightness counts up, 25 a second, until told to stop, hang, or change."""
+
+    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), MjpegHandler)
-        self.ending = threading.Event()
+        self.ending, self.hanging = threading.Event(), threading.Event()
+        self.size = (120, 160)
+        self.damaged = False
         self.url = f"http://user:secret@127.0.0.1:{self.server_port}/video.mjpg?token=hidden"
 
 
@@ -41,7 +46,11 @@ class MjpegHandler(BaseHTTPRequestHandler):
         number = 0
         try:
             while not self.server.ending.wait(1 / FPS):
-                jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), number % 250, np.uint8))[1].tobytes()
+                if self.server.hanging.is_set():
+                    continue
+                jpeg = cv2.imencode(".jpg", np.full((*self.server.size, 3), number % 250, np.uint8))[1].tobytes()
+                if self.server.damaged:
+                    jpeg = jpeg[: len(jpeg) // 2]
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
                 number += 1
@@ -103,6 +112,76 @@ def test_a_camera_that_dies_raises_and_can_be_opened_anew(server):
     server.ending.clear()
     with open_camera(server.url, fps=20.0) as again:
         read_frames(again, 2)
+
+
+def test_a_camera_that_hangs_is_lost_and_can_be_opened_anew(server, monkeypatch):
+    monkeypatch.setattr(camera_module, "NETWORK_TIMEOUT_MS", 700)
+    with open_camera(server.url, fps=20.0) as camera:
+        read_frames(camera, 2)
+        server.hanging.set()
+        with pytest.raises(CaptureError, match="no more frames"):
+            read_frames(camera, 1000)
+    server.hanging.clear()
+    with open_camera(server.url, fps=20.0) as again:
+        read_frames(again, 2)
+
+
+def test_a_camera_may_change_its_resolution(server):
+    # OpenCV scales what comes to the size that it began with.
+    stage = FaceStage(HaarDetector(), None, timer=time.thread_time, detect_every=2)
+    with open_camera(server.url, fps=20.0) as camera:
+        before = read_frames(camera, 1)[0]
+        for size in ((480, 640), (90, 120)):
+            server.size = size
+            for frame in read_frames(camera, 12):
+                assert frame.image.shape == before.image.shape
+                stage.see(frame.image, frame.time_s, infer=False)
+        assert frame.image.mean() > before.image.mean() + 20, "it stood still"
+    with open_camera(server.url, fps=20.0) as again:
+        assert read_frames(again, 1)[0].image.shape == (90, 120, 3)
+
+
+def test_damaged_frames_cost_no_more_than_the_connection(server):
+    with open_camera(server.url, fps=20.0) as camera:
+        read_frames(camera, 2)
+        server.damaged = True
+        time.sleep(0.5)
+        server.damaged = False
+        try:
+            last = [camera.read(10.0) for _ in range(20)][-1]
+        except CaptureError:
+            return  # the owner opens it anew, as in the test above
+    assert last is not None
+    assert last.image.shape == (120, 160, 3)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Ten pictures, each brighter than the one before, at 20 a second."""
+    path = tmp_path / "a film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (160, 120))
+    for number in range(10):
+        writer.write(np.full((120, 160, 3), 20 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_file_plays_again_and_again_at_its_own_pace(film):
+    with open_camera(film.as_uri(), fps=30.0) as camera:
+        frames = read_frames(camera, 25)
+    levels = [round(frame.image.mean() / 20) for frame in frames]
+    steps = np.diff(levels) % 10
+    assert set(levels) == set(range(10))
+    assert np.median(steps) == 1, "pictures are left out, or not in their order"
+    assert frames[-1].time_s - frames[0].time_s > 0.9 * 0.05 * steps.sum(), "faster than life"
+
+
+def test_a_file_that_is_not_there_or_no_video(tmp_path):
+    (tmp_path / "page.txt").write_text("no video")
+    with pytest.raises(SourceMissing, match="no file"):
+        open_camera((tmp_path / "none.mp4").as_uri())
+    with pytest.raises(Undecodable, match="as a video"):
+        open_camera((tmp_path / "page.txt").as_uri())
 
 
 def test_close_is_prompt_and_reading_afterwards_raises(server):
@@ -170,6 +249,14 @@ def test_a_hanging_camera_gives_none_and_is_closed_promptly():
     assert grabber.released.is_set()
 
 
+def test_frames_of_an_exposure_that_settles_are_thrown_away():
+    start = time.monotonic()
+    with LatestFrames(Scripted(), fps=50.0, name="scripted", settle_s=0.4) as camera:
+        frame = read_frames(camera, 1)[0]
+        assert frame.time_s - start >= 0.4
+        assert camera.dropped == 0
+
+
 def test_a_camera_at_exactly_the_rate_loses_no_frame_to_jitter():
     grabber = Scripted()
     with LatestFrames(grabber, fps=90.0, name="scripted") as camera:
@@ -199,110 +286,3 @@ def test_video_devices_are_listed_by_name(tmp_path, monkeypatch):
     assert [(device.name, device.id) for device in found] == [("Logitech C270", "/dev/video0")]
     monkeypatch.setattr("edge.capture.camera.video_devices", lambda: found)
     assert find_video_device("c270") == Path("/dev/video0")
-
-
-FAKE_PICAMERA2 = """
-import os, time
-import numpy as np
-
-print("libcamera says hello")  # must not land among the frames
-
-class Picamera2:
-    @staticmethod
-    def global_camera_info():
-        return [{"Model": "imx708", "Num": 0}]
-
-    def __init__(self, number):
-        if os.environ.get("FAKE") == "busy":
-            raise RuntimeError("Camera __init__ sequence did not complete.")
-        self.camera_controls = {"AfMode": (0, 2, 0), "AeFlickerPeriod": (0, 1, 0)}
-        self.count = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def create_video_configuration(self, main, lores, controls):
-        assert lores["format"] == "YUV420" and controls["FrameRate"] >= 15
-        return lores["size"]
-
-    def configure(self, size):
-        self.size = size
-
-    def set_controls(self, controls):
-        assert controls == {"AfMode": 2, "AeFlickerMode": 1, "AeFlickerPeriod": 10000}, controls
-
-    def start(self):
-        pass
-
-    def capture_array(self, name, wait):
-        assert name == "lores" and wait == 2.0
-        time.sleep(0.03)
-        self.count += 1
-        if os.environ.get("FAKE") == "hang" and self.count > 30:
-            time.sleep(60)
-        if os.environ.get("FAKE") == "timeout" and self.count > 30:
-            raise TimeoutError
-        width, height = self.size
-        planes = np.full((height * 3 // 2, width + 32), 128, np.uint8)
-        planes[:height, :width] = 90
-        planes[:height // 2, :width] = 200
-        return planes
-"""
-
-
-@pytest.fixture
-def picamera2(tmp_path, monkeypatch):
-    """A stand-in for the library, for this process and its children; settling takes no time."""
-    (tmp_path / "picamera2.py").write_text(FAKE_PICAMERA2)
-    monkeypatch.setattr(picamera, "SETTLE_S", 0.2)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(picamera.__file__).parents[2]}")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    sys.modules.pop("picamera2", None)
-
-
-def test_picamera2_frames_come_from_the_child_in_bgr(picamera2):
-    with open_camera("picamera2", fps=10.0, width=160, height=120, flicker_hz=50) as camera:
-        frames = read_frames(camera, 4)
-        child = camera._grabber._inner._child
-    assert child.returncode is not None
-    assert frames[0].image.shape == (120, 160, 3)
-    assert frames[0].image[10, 80].tolist() == pytest.approx([214] * 3, abs=6)
-    assert frames[0].image[110, 150].tolist() == pytest.approx([86] * 3, abs=6)
-    assert np.diff([frame.time_s for frame in frames]).min() > 0.05
-    assert abs(frames[-1].time_s - time.monotonic()) < 5.0
-
-
-@pytest.mark.parametrize(
-    ("trouble", "spec", "error", "says"),
-    [
-        ("hang", "picamera2", CaptureError, "gave nothing"),
-        ("timeout", "picamera2", CaptureError, "no frame in time"),
-        ("busy", "picamera2", CaptureError, "did not complete"),
-        ("", "picamera2:3", SourceMissing, "connector 3"),
-    ],
-)
-def test_picamera2_in_trouble(picamera2, monkeypatch, trouble, spec, error, says):
-    monkeypatch.setenv("FAKE", trouble)
-    monkeypatch.setattr(picamera, "HANG_S", 0.7)
-    with open_camera(spec, fps=30.0, width=160, height=120, flicker_hz=50) as camera, pytest.raises(error, match=says):
-        read_frames(camera, 100)
-
-
-def test_picamera2_is_listed_and_its_absence_noted(request):
-    absent = list_cameras()
-    assert any("picamera2 is not installed" in note for note in absent.notes)
-    with pytest.raises(SourceMissing, match="not installed"):
-        open_camera("picamera2")
-    request.getfixturevalue("picamera2")
-    present = list_cameras()
-    assert isinstance(present, Listing)
-    assert next((device.name, device.id) for device in present.devices) == ("imx708", "picamera2:0")
-
-
-def test_picamera2_takes_a_number():
-    with pytest.raises(SourceMissing, match="picamera2:1"):
-        open_camera("picamera2:front")

@@ -314,3 +314,13 @@ def test_the_end_is_measured_where_the_header_lies(tmp_path):
 def test_nonsense_options_are_refused(tmp_path, options):
     with pytest.raises(ValueError, match="fps must be above 0"):
         MediaFile(tmp_path / "clip.mp4", **options)
+
+
+def test_a_photo_with_exif_is_read(tmp_path):
+    jpeg = cv2.imencode(".jpg", np.full((40, 60, 3), 128, np.uint8))[1].tobytes()
+    orientation = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    exif = b"Exif\0\0" + orientation
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
+    with MediaFile(path) as media:
+        assert [item.image.shape for item in media.items()] == [(40, 60, 3)]

@@ -19,6 +19,7 @@ from scipy.signal import resample_poly
 from edge.capture.base import SAMPLE_RATE
 from edge.capture.devices import list_microphones
 from edge.capture.fakes import FakeCamera, FakeMicrophone
+from edge.capture.level import SILENT_AFTER_S, LevelWatch
 from edge.capture.microphone import QUEUE_BLOCKS, open_microphone
 from edge.capture.resample import HighPass, StreamResampler
 from edge.errors import CaptureError, SourceMissing
@@ -140,6 +141,54 @@ def test_a_card_is_found_by_name_and_opened_at_its_own_rate(audio, now, card):
     assert sounds[-1].end_s == pytest.approx(101.0, abs=0.01)
 
 
+def test_a_card_keeps_its_name_when_its_number_changes(audio):
+    audio.cards[1]["name"] = "USB PnP Sound Device: Audio (hw:3,0)"
+    with open_microphone("USB PnP Sound Device: Audio (hw:1,0)") as microphone:
+        assert microphone.name.endswith("(hw:3,0)")
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_a_card_that_comes_back_with_another_rate_sounds_the_same(audio, now, rate):
+    audio.cards[1]["defaultSampleRate"] = float(rate)
+    with open_microphone("usb") as microphone:
+        time_s = np.arange(rate) / rate
+        for block in np.split(0.5 * np.sin(2 * np.pi * 440 * time_s), 10):
+            now[0] += 0.1
+            audio.block(block)
+        pcm = np.concatenate([microphone.read(0.0).pcm for _ in range(10)])
+    assert audio.opened["rate"] == rate
+    spectrum = np.abs(np.fft.rfft(pcm * np.hanning(len(pcm))))
+    assert spectrum.argmax() * SAMPLE_RATE / len(pcm) == pytest.approx(440, abs=2)
+    assert np.abs(pcm[4000:12000]).max() == pytest.approx(0.5, abs=0.02)
+
+
+def hear(level, wave, seconds):
+    """Let a card of 48 kHz give the same block of 0.1 s for so long."""
+    for _ in range(round(10 * seconds)):
+        level.hear(wave.astype(np.float32)[:, None])
+    return level.trouble
+
+
+NOISE = np.random.default_rng(1).standard_normal(4800)
+
+
+@pytest.mark.parametrize("stuck_at", [0.0, 0.25])
+def test_a_dead_microphone_is_in_trouble_and_a_quiet_room_is_not(stuck_at):
+    level = LevelWatch(48_000)
+    assert hear(level, 2e-5 * NOISE, 300.0) == ""
+    assert hear(level, np.full(4800, stuck_at), SILENT_AFTER_S - 1.0) == ""
+    assert "silence" in hear(level, np.full(4800, stuck_at), 2.0)
+    assert hear(level, 2e-5 * NOISE, 0.1) == ""
+
+
+def test_a_gain_that_is_too_high_is_trouble_and_a_bang_is_not():
+    level = LevelWatch(48_000)
+    hear(level, np.full(4800, 1.0), 0.1)
+    assert hear(level, 0.1 * NOISE, 20.0) == ""
+    assert "gain" in hear(level, np.clip(0.5 * NOISE, -1.0, 1.0), 20.0)
+    assert hear(level, 0.1 * NOISE, 20.0) == ""
+
+
 def test_loss_clipping_and_overflow_are_counted(audio):
     with open_microphone("usb") as microphone:
         for _ in range(QUEUE_BLOCKS + 3):
@@ -147,6 +196,7 @@ def test_loss_clipping_and_overflow_are_counted(audio):
         assert microphone.dropped == 3
         audio.block(np.full(4800, 1.0), status=2)
         assert microphone.overflows == 1
+        assert microphone.dropped == 3 + 2, "one more block than fits, and what PortAudio had lost"
         while microphone.read(0.01) is not None:
             pass
         assert microphone.clipped == 2 * 4800
@@ -227,7 +277,7 @@ def test_missing_card_missing_library_and_refusal(audio, monkeypatch):
 
 def test_microphones_are_listed_and_an_absent_library_is_noted(audio, monkeypatch):
     listing = list_microphones()
-    assert [device.id for device in listing.devices] == ["USB PnP Sound Device: Audio (hw:1,0)"]
+    assert [device.id for device in listing.devices] == ["USB PnP Sound Device: Audio"]
     assert listing.devices[0].formats == "2 channels, 48000 Hz"
     monkeypatch.setitem(sys.modules, "pyaudio", None)
     assert "not installed" in list_microphones().notes[0]

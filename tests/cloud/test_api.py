@@ -10,7 +10,8 @@ from cloud_messages import reading, verdict
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from cloud.api import create_app
+from cloud.accounts.roles import LOCAL
+from cloud.api import Services, create_app
 from cloud.api.guard import is_own_host, is_same_origin
 from cloud.arrivals import Arrival
 from cloud.counters import Counters
@@ -33,7 +34,16 @@ def checks():
 @pytest.fixture
 def client(database, checks):
     """A client of a real server."""
-    app = create_app(database.engine, Live(), Counters(), lambda: checks, broker="mqtt://127.0.0.1:4321")
+    app = create_app(
+        Services(
+            engine=database.engine,
+            live=Live(),
+            counters=Counters(),
+            checks=lambda: checks,
+            broker="mqtt://127.0.0.1:4321",
+            accounts=False,
+        )
+    )
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="websockets-sansio")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -132,7 +142,7 @@ def test_a_live_reading_has_the_form_of_a_listed_one(database):
 
 def test_a_watcher_that_does_not_keep_up_is_dropped():
     live = Live()
-    with live.watch() as slow:
+    with live.watch(LOCAL) as slow:
         for _ in range(MAX_WAITING):
             live.publish(Arrival("home", "front-door", reading(), 1.0))
         assert not slow.dropped.is_set()

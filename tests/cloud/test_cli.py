@@ -88,7 +88,7 @@ def test_a_ready_file_that_cannot_be_written_is_named(refusal, tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::"])
 def test_it_is_not_opened_to_others_by_accident(host, refusal):
-    assert "--insecure-no-accounts" in refusal("--host", host)
+    assert "would let everyone there see everything" in refusal("--no-accounts", "--host", host)
 
 
 def test_help_teaches(capsys):
@@ -96,7 +96,7 @@ def test_help_teaches(capsys):
         main(["serve", "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for word in ("--broker", "--ready-file", "examples:", "no accounts yet"):
+    for word in ("--broker", "--ready-file", "examples:", "admin create"):
         assert word in text
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ulid import ULID
 
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
+from edge.perception.wire import pack_crops, pack_log_mel
 from edge.protocol import (
     Availability,
     Birth,
@@ -23,11 +24,11 @@ from edge.protocol import (
     distribution,
 )
 
-WHITE = b"\xff" * 2304
-"""A crop that the tiny models call happy."""
+WHITE, BLACK = pack_crops([np.full((48, 48), 255, np.uint8), np.zeros((48, 48), np.uint8)])
+"""A crop that the tiny models call happy, and one that they call sad."""
 
-BLACK = b"\x00" * 2304
-"""A crop that the tiny models call sad."""
+LOUD, QUIET = pack_log_mel(np.full((186, 64), 4.0, np.float32)), pack_log_mel(np.full((186, 64), -4.0, np.float32))
+"""A log-mel that the tiny models call angry, and one that they call calm."""
 
 
 def certain(emotion: str, confidence: float, labels: tuple[str, ...] = EMOTIONS) -> Distribution:

@@ -1,4 +1,4 @@
-"""A cable between device and broker that tests can pull."""
+"""A cable between device and broker that tests can pull, hold, and make slow."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import select
 import socket
 import struct
 import threading
+import time
 
 WAIT_S = 15.0
 
 
 class Cable:
-    """A TCP relay in front of a broker: pulled it breaks all connections, held it lets nothing back to the device."""
+    """A TCP relay in front of a broker: pulled it breaks all connections, held it lets nothing back to the device, slow
+    it takes so many bytes a second from the device."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -23,6 +25,8 @@ class Cable:
         self._far: set[socket.socket] = set()
         self._orders: queue.SimpleQueue[tuple[str, threading.Event]] = queue.SimpleQueue()
         self._plugged, self._held, self._open = True, False, True
+        self._bytes_per_s: float | None = None
+        self._rest_until = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -42,6 +46,11 @@ class Cable:
     def release(self) -> None:
         self._order("release")
 
+    def slow(self, bytes_per_s: float | None) -> None:
+        """From now on take so many bytes a second from the device; None: as many as it gives."""
+        self._bytes_per_s, self._rest_until = bytes_per_s, 0.0
+        self._order("slow")
+
     def close(self) -> None:
         self._order("close")
         self._thread.join(WAIT_S)
@@ -56,8 +65,12 @@ class Cable:
 
     def _run(self) -> None:
         while self._open:
-            sources = [end for end in self._peers if not (self._held and end in self._far)]
-            for end in select.select([self._listener, self._ears, *sources], [], [])[0]:
+            rest_s = max(0.0, self._rest_until - time.monotonic())
+            idle = self._far if self._held else set()
+            if rest_s:
+                idle = idle | (set(self._peers) - self._far)
+            sources = [end for end in self._peers if end not in idle]
+            for end in select.select([self._listener, self._ears, *sources], [], [], rest_s or None)[0]:
                 if end is self._ears:
                     self._ears.recv(1)
                     self._obey(*self._orders.get())
@@ -86,13 +99,17 @@ class Cable:
         except OSError:
             near.close()
         else:
+            # Small buffers: what a slow line cannot take yet must wait in the device, not in this machine's kernel.
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             self._far.add(far)
             self._peers |= {near: far, far: near}
 
     def _relay(self, source: socket.socket) -> None:
         try:
-            data = source.recv(65536)
+            data = source.recv(65536 if source in self._far or self._bytes_per_s is None else 512)
             if data:
+                if source not in self._far and self._bytes_per_s is not None:
+                    self._rest_until = time.monotonic() + len(data) / self._bytes_per_s
                 self._peers[source].sendall(data)
                 return
         except OSError:

@@ -9,15 +9,18 @@ import time
 from contextlib import contextmanager
 
 import msgspec
+import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
 from brokers import eventually, free_port
-from cloud_messages import availability, birth, evidence, head, reading
+from cloud_messages import WHITE, availability, birth, evidence, head, reading
 from cloud_models import write_models
 from cloud_service import CloudProcess, Device, mosquitto
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.protocol import MAX_PAYLOAD, Verdict, decode, encode
+from cloud.link import MAX_PACKET
+from edge.perception.wire import pack_crops
+from edge.protocol import MAX_EVIDENCE, MAX_PAYLOAD, Verdict, decode, encode
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +83,52 @@ def test_a_verdict_may_overtake_its_reading(running):
 
 
 def test_refusals_name_their_reason(running):
-    _, port = running
+    cloud, port = running
+    before = cloud.get("/api/counters")
+    changes = {
+        "empty": {"crops": []},
+        "malformed": {"log_mel": WHITE},
+        "unknown-model": {"crop_format": "gray96"},
+        "unknown-schema": {"schema": "mien.evidence/1"},
+        "stale": {"ts": time.time() - 3600.0},
+    }
     with Device(port, "site-d", "clumsy") as device:
+        for reason, change in changes.items():
+            device.publish("evidence", evidence(head()["id"], **change))
+            assert decode(Verdict, device.hear("verdict")).reason == reason
+        sent = evidence(head()["id"])
+        fields = msgspec.to_builtins(sent, builtin_types=(bytes,)) | {"extra": bytes(MAX_EVIDENCE)}
+        device.publish_raw("mien/v1/site-d/clumsy/evidence", msgspec.msgpack.encode(fields))
+        assert decode(Verdict, device.hear("verdict")).reason == "oversize"
+        # Whatever was refused before, the next good request is answered, and a second copy of it is not.
+        good = evidence(head()["id"])
+        for _ in range(2):
+            device.publish("evidence", good)
+        assert decode(Verdict, device.hear("verdict")).status == "ok"
         device.publish("evidence", evidence(head()["id"], crops=[]))
         assert decode(Verdict, device.hear("verdict")).reason == "empty"
-        device.publish("evidence", evidence(head()["id"], log_mel=b"\x00"))
-        assert decode(Verdict, device.hear("verdict")).reason == "malformed"
+    after = cloud.get("/api/counters")
+    refused = {name: after[name] - before.get(name, 0) for name in after if name.startswith("offload.refused.")}
+    expected = dict.fromkeys([*changes, "oversize"], 1) | {"empty": 2}
+    assert {name.rpartition(".")[2]: count for name, count in refused.items() if count} == expected
+    assert after["offload.duplicates"] - before.get("offload.duplicates", 0) == 1
+
+
+def test_what_is_far_too_large_never_reaches_the_cloud(tmp_path, models):
+    with (
+        mosquitto(tmp_path / "broker") as port,
+        CloudProcess(tmp_path / "cloud", "--models", models, "--broker", f"mqtt://127.0.0.1:{port}") as cloud,
+        Device(port, "site-d", "huge") as device,
+    ):
+        for kind in ("evidence", "reading"):
+            device.publish_raw(f"mien/v1/site-d/huge/{kind}", bytes(2 * MAX_PACKET))
+        device.publish("reading", reading())
+        device.publish("evidence", evidence(head()["id"]))
+        assert decode(Verdict, device.hear("verdict", within_s=30.0)).status == "ok"
+        eventually(lambda: len(cloud.readings()) == 1, what="the reading is stored")
+        counters = cloud.get("/api/counters")
+        assert counters["offload.received"] == 1
+        assert [name for name in counters if "oversize" in name] == []
 
 
 def test_duplicates_garbage_and_disorder_change_nothing(running):
@@ -125,13 +168,14 @@ def test_a_broken_connection_shows_as_lost(running):
 
 def test_evidence_is_on_no_disk(running):
     cloud, port = running
-    marked = bytes(range(256)) * 9
+    noise = np.random.default_rng(5).integers(0, 256, (48, 48), np.uint8)  # packs badly, so that its bytes are its own
+    (marked,) = pack_crops([noise])
     with Device(port, "site-g", "private") as device:
         device.publish("evidence", evidence(head()["id"], crops=[marked]))
         device.hear("verdict")
         time.sleep(1.2)  # a persisting broker has written by then
         for path in cloud.data.parent.rglob("*"):
-            assert not path.is_file() or marked[:300] not in path.read_bytes(), path
+            assert not path.is_file() or marked[100:400] not in path.read_bytes(), path
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import ClassVar
 
-import cv2
 import pytest
 from brokers import Mosquitto
 from link_rig import Subscriber, subscriber
-from sample import moving_portrait
+from network_camera import camera
 
 from edge.protocol import Aggregate, Availability, Birth, Event, Health, Reading, decode
 
@@ -42,44 +38,6 @@ folder = "{folder}"
 [mqtt]
 broker = "{broker}"
 """
-
-
-class Portrait(BaseHTTPRequestHandler):
-    """Serves the moving portrait as MJPEG at 10 frames a second."""
-
-    frames: ClassVar = [cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes() for image in moving_portrait()[:20]]
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        number = 0
-        while not self.server.stopping:
-            frame = self.frames[number % len(self.frames)]
-            try:
-                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(frame))
-                self.wfile.write(frame + b"\r\n")
-            except OSError:
-                return
-            number += 1
-            time.sleep(0.1)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def camera(port: int = 0) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", port), Portrait)
-    server.daemon_threads = True
-    server.stopping = False
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.stopping = True
-        server.shutdown()
-        server.server_close()
 
 
 @contextmanager

@@ -6,14 +6,10 @@ in a child process, because ALSA reads its configuration only once per process.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,15 +17,11 @@ import numpy as np
 import pytest
 import soundfile
 from sample import voice
+from sound_server import PATIENCE_S, SoundServer, sound_server
 
 TONE_HZ = 440.0
+TONE_OF_ALERT_HZ = 880.0
 SAMPLE_RATE = 16_000
-
-ASOUNDRC = """
-pcm.!default { type pulse }
-ctl.!default { type pulse }
-pcm.test_microphone { type pulse device microphone }
-"""
 
 LISTEN = """
 import json, sys, time
@@ -38,6 +30,8 @@ from edge.capture.devices import list_microphones
 from edge.capture.microphone import open_microphone
 from edge.errors import CaptureError
 
+import edge.capture.level
+edge.capture.level.SILENT_AFTER_S = 2.0
 card, seconds = sys.argv[1], float(sys.argv[2])
 print(json.dumps([device.id for device in list_microphones().devices]), flush=True)
 sounds, ended = [], ""
@@ -53,6 +47,7 @@ with open_microphone(card) as microphone:
     except CaptureError as error:
         ended = str(error)
     seen = {"dropped": microphone.dropped, "overflows": microphone.overflows, "clipped": microphone.clipped}
+    seen["trouble"] = microphone.trouble
 np.save(sys.argv[3], np.concatenate([sound.pcm for sound in sounds]))
 gaps = [after.time_s - before.end_s for before, after in zip(sounds, sounds[1:])]
 age = time.monotonic() - sounds[-1].end_s
@@ -60,60 +55,14 @@ print(json.dumps({**seen, "ended": ended, "gap": max(map(abs, gaps)), "age": age
 """
 
 
-class SoundServer:
-    """A PulseAudio of its own with a loudspeaker that nobody hears and a microphone that hears it."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / ".asoundrc").write_text(ASOUNDRC)
-        socket = folder / "pulse.sock"
-        self.environment = {
-            **os.environ,
-            "HOME": str(folder),
-            "XDG_RUNTIME_DIR": str(folder),
-            "PULSE_SERVER": f"unix:{socket}",
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        }
-        modules = [
-            f"module-native-protocol-unix socket={socket} auth-anonymous=1",
-            "module-null-sink sink_name=loudspeaker rate=48000",
-            "module-remap-source master=loudspeaker.monitor source_name=microphone",
-        ]
-        loads = [word for module in modules for word in ("-L", module)]
-        self.process = subprocess.Popen(
-            ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", *loads],
-            env={name: value for name, value in self.environment.items() if name != "PULSE_SERVER"},
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 10.0
-        while not socket.exists():
-            assert self.process.poll() is None, "pulseaudio ended at once"
-            assert time.monotonic() < deadline, "pulseaudio did not open its socket within 10 s"
-            time.sleep(0.05)
-
-    def play(self, path: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(["paplay", "--device=loudspeaker", str(path)], env=self.environment)
-
-    def listen(self, card: str, seconds: float, out: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", LISTEN, card, str(seconds), str(out)]
-        return subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10.0)
+def listen(server: SoundServer, card: str, seconds: float, out: Path) -> subprocess.Popen[str]:
+    return server.python(LISTEN, card, str(seconds), str(out))
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SoundServer]:
-    for program in ("pulseaudio", "paplay"):
-        if shutil.which(program) is None:
-            pytest.fail(f"{program} is missing: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
-    if importlib.util.find_spec("pyaudio") is None:
-        pytest.fail("PyAudio is missing: apt-get install portaudio19-dev, then pip install pyaudio")
-    running = SoundServer(tmp_path)
-    yield running
-    running.stop()
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SoundServer]:
+    with sound_server(tmp_path, *[request.param] if hasattr(request, "param") else []) as running:
+        yield running
 
 
 def tone(path: Path, seconds: float) -> Path:
@@ -124,9 +73,9 @@ def tone(path: Path, seconds: float) -> Path:
 
 @pytest.mark.parametrize("card", ["", "TEST_micro"])
 def test_a_tone_comes_back_as_it_was_played(server: SoundServer, tmp_path: Path, card: str) -> None:
-    playing = server.play(tone(tmp_path / "tone.wav", 60.0))
-    listening = server.listen(card, 3.0, tmp_path / "heard.npy")
-    out, _ = listening.communicate(timeout=30.0)
+    playing = server.play(tone(tmp_path / "tone.wav", PATIENCE_S))
+    listening = listen(server, card, 3.0, tmp_path / "heard.npy")
+    out, _ = listening.communicate(timeout=PATIENCE_S)
     playing.terminate()
     playing.wait(10.0)
     lines = out.splitlines()
@@ -145,13 +94,50 @@ def test_a_tone_comes_back_as_it_was_played(server: SoundServer, tmp_path: Path,
 
 
 def test_a_sound_server_that_dies_is_noticed(server: SoundServer, tmp_path: Path) -> None:
-    listening = server.listen("", 50.0, tmp_path / "heard.npy")
+    listening = listen(server, "", 50.0, tmp_path / "heard.npy")
     assert listening.stdout is not None
     listening.stdout.readline()
     assert listening.stdout.readline() == "listening\n"
     server.stop()
-    out, _ = listening.communicate(timeout=30.0)
+    out, _ = listening.communicate(timeout=PATIENCE_S)
     assert "stopped recording" in json.loads(out.splitlines()[-1])["ended"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["rate=8000", "rate=96000 format=s32le", "rate=44100 channels=1"], indirect=True)
+def test_cards_of_other_rates_and_formats_sound_the_same(server: SoundServer, tmp_path: Path) -> None:
+    playing = server.play(tone(tmp_path / "tone.wav", PATIENCE_S))
+    out, _ = listen(server, "test_micro", 1.5, tmp_path / "heard.npy").communicate(timeout=PATIENCE_S)
+    playing.terminate()
+    playing.wait(10.0)
+    assert json.loads(out.splitlines()[-1])["trouble"] == ""
+    heard = np.load(tmp_path / "heard.npy")[-SAMPLE_RATE:]
+    assert np.abs(heard).max() == pytest.approx(0.4, abs=0.05)
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    assert spectrum.argmax() * SAMPLE_RATE / len(heard) == pytest.approx(TONE_HZ, abs=2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["rate=48000 format=s32le"], indirect=True)
+def test_the_low_bits_of_a_32_bit_card_are_not_lost(server: SoundServer, tmp_path: Path) -> None:
+    """I2S microphones speak softly: this tone is a tenth of one step of 16 bits."""
+    time_s = np.arange(round(PATIENCE_S) * 48_000) / 48_000
+    quiet = (3e-6 * np.sin(2 * np.pi * TONE_HZ * time_s) * 2**31).astype(np.int32)
+    soundfile.write(tmp_path / "quiet.wav", quiet, 48_000, subtype="PCM_32")
+    playing = server.play(tmp_path / "quiet.wav")
+    listen(server, "test_micro", 1.5, tmp_path / "heard.npy").communicate(timeout=PATIENCE_S)
+    playing.terminate()
+    playing.wait(10.0)
+    heard = np.load(tmp_path / "heard.npy")[-SAMPLE_RATE:]
+    assert np.abs(heard).max() == pytest.approx(3e-6, rel=0.2)
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    assert spectrum.argmax() * SAMPLE_RATE / len(heard) == pytest.approx(TONE_HZ, abs=2.0)
+
+
+@pytest.mark.slow
+def test_a_silent_microphone_says_so(server: SoundServer, tmp_path: Path) -> None:
+    out, _ = listen(server, "test_micro", 3.0, tmp_path / "heard.npy").communicate(timeout=PATIENCE_S)
+    assert "silence" in json.loads(out.splitlines()[-1])["trouble"]
 
 
 @pytest.mark.slow
@@ -167,10 +153,28 @@ def test_the_demo_reads_the_microphone_of_this_machine(server: SoundServer, tmp_
         rows = (json.loads(line) for line in demo.stdout)
         heard = next(row for row in rows if row["speech"] is not None)
         demo.send_signal(signal.SIGINT)
-        _, log = demo.communicate(timeout=30)
+        _, log = demo.communicate(timeout=PATIENCE_S)
     playing.kill()
     playing.wait()
     assert demo.returncode == 0, log
     assert "reading no camera and" in log
     assert (heard["clip"], heard["faces"], heard["face"]) == ("live", 0, None)
     assert heard["fused"]["emotion"] == heard["final"]["emotion"] or heard["verdict"] is not None
+
+
+@pytest.mark.slow
+def test_the_local_alert_is_heard(server: SoundServer, tmp_path: Path) -> None:
+    listening = listen(server, "", 15.0, tmp_path / "heard.npy")
+    assert listening.stdout is not None
+    listening.stdout.readline()
+    assert listening.stdout.readline() == "listening\n"
+    play = "from edge.alarm import play_tone; play_tone('', 1.0)"
+    subprocess.run(
+        [sys.executable, "-c", play], env=server.environment, check=True, timeout=PATIENCE_S, stderr=subprocess.PIPE
+    )
+    listening.communicate(timeout=PATIENCE_S)
+    heard = np.load(tmp_path / "heard.npy")
+    loud = heard[np.abs(heard) > 0.05]
+    assert len(loud) > 0.7 * SAMPLE_RATE
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert spectrum.argmax() * SAMPLE_RATE / len(heard) == pytest.approx(TONE_OF_ALERT_HZ, abs=5.0)

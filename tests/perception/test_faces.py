@@ -135,16 +135,23 @@ def observation(time_s: float, track: str, area: float, quality: float, emotion:
 
 def test_the_largest_face_over_the_window_is_the_primary_one() -> None:
     seen = [observation(t, "driver", 100, 0.9, 3) for t in (0.0, 0.2, 0.4)] + [observation(0.2, "child", 120, 0.9, 0)]
-    window = summarise(seen, 2)
+    window = summarise(seen, 2, frames=3)
     assert window.primary is not None
     assert window.primary.argmax() == 3
     assert window.count == 2
     assert len(window.everyone) == 2
+    assert window.shares == pytest.approx([1.0, 1 / 3])
+
+
+def test_a_face_that_was_lost_and_found_again_counts_once() -> None:
+    seen = [observation(t, "before" if t < 2 else "after", 100, 0.9, 3) for t in (0.0, 1.0, 2.0)]
+    window = summarise(seen, 1, frames=4)
+    assert sum(window.shares) == pytest.approx(3 / 4)
 
 
 def test_blurred_frames_count_less() -> None:
     window = summarise(
-        [observation(0, "a", 1, 0.9, 3), observation(1, "a", 1, 0.05, 0), observation(2, "a", 1, 0.05, 0)], 1
+        [observation(0, "a", 1, 0.9, 3), observation(1, "a", 1, 0.05, 0), observation(2, "a", 1, 0.05, 0)], 1, frames=3
     )
     assert window.primary is not None
     assert window.primary.argmax() == 3

@@ -86,8 +86,9 @@ def test_a_net_that_is_no_longer_the_shipped_one_has_no_partner(tmp_path, capsys
 
 
 def test_the_table_goes_between_its_markers():
-    page = f"a\n{bench.BEGIN}\nold\n{bench.END}\nb\n"
-    assert bench.put_between(page, "new") == f"a\n{bench.BEGIN}\nnew\n{bench.END}\nb\n"
+    begin, end = "<!-- bench-models: begin -->", "<!-- bench-models: end -->"
+    page = f"a\n{begin}\nold\n{end}\nb\n"
+    assert bench.put_between(page, "new") == f"a\n{begin}\nnew\n{end}\nb\n"
     with pytest.raises(TrainingError, match="bench-models"):
         bench.put_between("nothing here", "new")
 

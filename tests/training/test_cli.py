@@ -13,7 +13,7 @@ from training.cli import main
         (["face", "--data", "/does/not/exist"], "/does/not/exist"),
         (["face", "--arch", "kottayam-cnn", "--start", "runs/x", "--data", "."], "--start"),
         (["face", "--arch", "full", "--distil", "--data", "."], "--distil"),
-        ([], "face|speech|export|compare|prepare"),
+        ([], "face|speech|text|export|golden|fusion|gates|temporal|compare|prepare"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_1(arguments, names, capsys):

@@ -1,7 +1,11 @@
-"""Fitting fusion weights on pairs of one emotion."""
+"""Pairs of one emotion, and the rules of fusion fitted on them."""
 
 import numpy as np
-from training.fusion_fit import Judged, draw_pairs, fit_weights, match_pairs
+from training.fusion_data import CLEAN, FACES, VOICES, Measured, Side
+from training.fusion_fit import Judged, draw_pairs, fuse_pairs, match_pairs
+from training.rules_fit import fit_fusion
+
+from edge.fusion import RULES, Fusion
 
 
 def judged(count: int, sharpness: float, seed: int) -> Judged:
@@ -14,9 +18,56 @@ def judged(count: int, sharpness: float, seed: int) -> Judged:
     return Judged((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32), labels)
 
 
-def test_fit_weights_trusts_the_better_modality_more():
-    weights = fit_weights(judged(400, 3.0, seed=1), judged(200, 0.2, seed=2))
-    assert weights["face"] > weights["speech"]
+def side(face: float, speech: float, bad_face: float, seed: int) -> Side:
+    """Return a half in which faces of low quality favour the truth by `bad_face` only; noise costs voices nothing."""
+    rng = np.random.default_rng(seed)
+
+    def measured(count: int, sharpness: float, measures: dict[str, float]) -> Measured:
+        one = judged(count, sharpness, seed=int(rng.integers(1000)))
+        labels = np.arange(count) % 7
+        order = [
+            int(np.flatnonzero(one.labels == label)[k % (one.labels == label).sum()]) for k, label in enumerate(labels)
+        ]
+        values = {name: rng.normal(value, 0.02, size=count) for name, value in measures.items()}
+        return Measured(one.probabilities[order], labels, values)
+
+    faces = {CLEAN: measured(420, face, {"quality": 0.9})}
+    faces |= {name: measured(420, bad_face, {"quality": 0.2}) for name in FACES}
+    voices = {CLEAN: measured(140, speech, {"voiced_share": 0.5, "snr_db": 30.0})}
+    voices |= {name: measured(140, speech, {"voiced_share": 0.4, "snr_db": 5.0}) for name in VOICES}
+    return Side(faces, voices)
+
+
+def test_fit_relies_on_faces_by_their_quality_where_it_tells():
+    fitted = fit_fusion(side(face=3.0, speech=2.0, bad_face=0.0, seed=1))
+    fusion = fitted.fusion()
+    low, high = (fusion.reliabilities({"face": {"quality": quality}})["face"] for quality in (0.2, 0.9))
+    assert low < 0.3
+    assert high > 0.95
+    assert fitted.fit.pairs > 2000
+    assert fitted.weights["face"] > 0.5
+
+
+def test_fit_trusts_the_better_modality_more():
+    fitted = fit_fusion(side(face=3.0, speech=0.2, bad_face=3.0, seed=1))
+    assert fitted.weights["face"] * 2 > fitted.weights["speech"]
+    assert fitted.fit.average["face"] > 0.7
+
+
+def test_fitted_rules_beat_the_better_modality_on_other_pairs():
+    fitted = fit_fusion(side(face=2.0, speech=2.0, bad_face=0.0, seed=1))
+    other = side(face=2.0, speech=2.0, bad_face=0.0, seed=2)
+    faces, voices = draw_pairs(other.faces[CLEAN], other.voices[CLEAN], 700)
+    alone = (voices.probabilities.argmax(axis=1) == voices.labels).mean()
+    for rule in RULES:
+        fused = fuse_pairs(faces, voices, Fusion(rule, fitted.weights, fitted.fit))
+        right = (fused.argmax(axis=1) == faces.labels).mean()
+        assert right > alone + (0.03 if rule in ("log-linear", "product", "early") else -0.02), rule
+
+
+def test_fit_same_every_time():
+    half = side(face=2.0, speech=1.0, bad_face=0.5, seed=3)
+    assert fit_fusion(half) == fit_fusion(half)
 
 
 def test_match_pairs_uses_nobody_twice():

@@ -96,6 +96,7 @@ def test_speech_takes_any_rate_and_channels_and_a_table_from_a_spreadsheet(tmp_p
         (b"", "clip '0' cannot be decoded"),
         (b"no sound", "clip '0' cannot be decoded: Format not recognised"),
     ],
+    ids=["no samples", "no numbers", "nothing", "no sound"],
 )
 def test_a_clip_that_is_no_sound_is_named(tmp_path, clip, part):
     with pytest.raises(TrainingError, match=part):

@@ -58,6 +58,9 @@ def test_manifest_has_a_gate_per_set_of_modalities(arch):
     manifest = load_manifest(FOLDERS[arch])
     assert [gate.modalities for gate in manifest.gates] == ["face", "speech", "face+speech"]
     assert set(manifest.fusion_weights) == {"face", "speech"}
+    assert manifest.fusion is not None
+    assert manifest.filter is not None
+    assert set(manifest.fusion.reliability) == set(manifest.fusion.attention) == {"face", "speech"}
     for gate in manifest.gates:
         assert gate.threshold is None or 0 < gate.threshold < 1
         assert (gate.threshold is None) == (gate.coverage == 0)

@@ -11,7 +11,8 @@ const FEWEST_PLACES = 20;
 const MOST_BARS = 60;
 let plotly = null;
 
-function loadPlotly() {
+/** Load Plotly once; reject if it cannot be had. */
+export function loadPlotly() {
   plotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = "/vendor/plotly.min.js";

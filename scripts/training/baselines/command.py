@@ -91,7 +91,7 @@ def train(options: argparse.Namespace, data: Path, runs: Path) -> int:
         )
         return 130
     seconds = sum(entry["seconds"] for entry in trainer.history)
-    print(f"{order.folder}: {trainer.epoch} of {trainer.config.epochs} epochs in {seconds:.0f} s")
+    print(f"{order.folder}: {trainer.epoch} of {trainer.config.epochs} epochs in {seconds:.0f} s of processor time")
     return 0
 
 
@@ -114,7 +114,7 @@ def compare(options: argparse.Namespace, data: Path, runs: Path, shipped: dict[s
 
 
 def _add_minutes(command: argparse._ActionsContainer) -> None:
-    about = f"stop before the epoch that would end later ({DEFAULT_MINUTES:g})"
+    about = f"of processor time, all threads together; stop before the epoch that would end later ({DEFAULT_MINUTES:g})"
     command.add_argument("--minutes", type=_minutes, metavar="M", help=about)
 
 

@@ -15,7 +15,7 @@ END = "<!-- baselines: end -->"
 Row = dict[str, Any]
 
 FACE_HEAD = """\
-| | FER2013 | FER+ | UAR, FER+ | FER+, held-back half | parameters | bytes | ms | epochs | trained |
+| | FER2013 | FER+ | UAR, FER+ | FER+, held-back half | parameters | bytes | ms | epochs | CPU time |
 |---|---|---|---|---|---|---|---|---|---|"""
 
 SPEECH_HEAD = """\
@@ -23,7 +23,7 @@ SPEECH_HEAD = """\
 |---|---|---|---|---|---|---|"""
 
 COST_HEAD = """\
-| | parameters | bytes | features ms | net ms | epochs | trained |
+| | parameters | bytes | features ms | net ms | epochs | CPU time |
 |---|---|---|---|---|---|---|"""
 
 
@@ -108,7 +108,7 @@ def _size(row: Row) -> list[str]:
 
 
 def _effort(row: Row) -> list[str]:
-    """Return epochs and time of training; of speech, under each protocol."""
+    """Return epochs and processor time of training; of speech, under each protocol."""
     if row["ours"]:
         return ["", ""]
     if isinstance(row["epochs"], str):

@@ -13,21 +13,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import TrainingError
-from training.faces import SIZE, VOTE_NAMES, VOTE_OF_EMOTION
+from training.faces import SIZE, VOTE_NAMES, VOTE_OF_EMOTION, vote_winner
 from training.prepare.duplicates import identical_groups, nearly_stand_in, stand_in
 from training.prepare.face_names import CLASSES
 from training.prepare.output import Output, write_npz
-from training.prepare.report import Report
+from training.prepare.report import BadRow, Report
 from training.prepare.source import Unreadable, find_table, open_source, read_text
 
 NAMES = {"Training": "fer2013_train", "PublicTest": "fer2013_public", "PrivateTest": "fer2013_private"}
 COUNTS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
 MAX_STRANGE = 0.01
 """With more rows than this whose usage differs, the two tables do not belong together."""
-
-
-class BadRow(Exception):
-    """A row is not as it should be; the message fits after its place and a colon."""
 
 
 @dataclass
@@ -144,11 +140,9 @@ def parse_votes(vote: dict[str, str] | None, usage: str) -> list[int]:
 
 def ferplus_label(votes: NDArray[np.integer]) -> NDArray[np.int8]:
     """Return (N,) the class with over half of the votes (N, 10) without single ones, 7 = contempt; else -1."""
-    kept = np.where(votes > 1, votes, 0)
     class_of_vote = {vote: emotion for emotion, vote in VOTE_OF_EMOTION.items()} | {"contempt": "contempt"}
     columns = [CLASSES.index(class_of_vote[name]) if name in class_of_vote else -1 for name in VOTE_NAMES]
-    clear = kept.max(axis=1) * 2 > kept.sum(axis=1)
-    return np.where(clear, np.array(columns)[kept.argmax(axis=1)], -1).astype(np.int8)
+    return np.array([*columns, -1], np.int8)[vote_winner(votes)]
 
 
 def packs(rows: Rows) -> dict[str, dict[str, NDArray[np.generic]]]:

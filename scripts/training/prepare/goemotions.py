@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.emotions import EMOTIONS
 from training.errors import TrainingError
 from training.prepare.output import Output, write_gzip
-from training.prepare.report import Report
+from training.prepare.report import BadRow, Report
 from training.prepare.source import Source, Unreadable, find_table, open_source, read_text
 
 COUNTS = {"train": 43410, "dev": 5426, "test": 5427}
@@ -32,10 +32,6 @@ TO_SEVEN = {
 SEVEN_OF = {raw: ours for ours, group in TO_SEVEN.items() for raw in group}
 EMOTION_LIST = (*sorted(SEVEN_OF.keys() - {"neutral"}), "neutral")
 """Of the release's emotions.txt: alphabetical, neutral last. Numbers in the tables count from 0."""
-
-
-class BadRow(Exception):
-    """A row is not as it should be; the message fits after its place and a colon."""
 
 
 @dataclass(frozen=True)

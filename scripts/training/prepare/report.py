@@ -13,6 +13,10 @@ FOLD_MISSING = 6
 """From so many missing files of one group on, standard error names the group only; the csv names every file."""
 
 
+class BadRow(Exception):
+    """A row of a table is not as it should be; the message fits after its place and a colon."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One file, or one row of a table, that is not in the pack or not as it should be."""

@@ -1,0 +1,24 @@
+"""Is it alive, is it ready: for load balancers and process managers, without logging in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from cloud.api.replies import json_reply
+from cloud.api.services import Parts
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def alive() -> Response:
+    """Answers as long as the process does."""
+    return json_reply({"status": "ok"})
+
+
+@router.get("/readyz")
+async def ready(services: Parts) -> Response:
+    """200 if every part works, else 503 and which does not."""
+    results = services.checks()
+    good = all(results.values())
+    return json_reply({"status": "ready" if good else "not ready", "checks": results}, 200 if good else 503)

@@ -1,0 +1,1 @@
+"""The text model: a small encoder with public weights, taught on GoEmotions."""

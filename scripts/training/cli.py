@@ -25,7 +25,7 @@ Train the face and speech models and export them for the device and the cloud.
 
   scripts/train face --arch full         the cloud's face model, about 35 minutes on two idle cores
   scripts/train face                     the device's, about 20 minutes
-  scripts/train face --distil            the same, taught also by the cloud's, which must have been trained before
+  scripts/train face --distil            the same, taught also by the cloud's, as last trained or else as it ships
   scripts/train speech                   tone of voice, for the device, about 5 minutes
   scripts/train speech --arch full       the cloud's, about 10 minutes
   scripts/train text                     emotion in English text, for the cloud, about 6 minutes on an idle core
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--epochs", type=_positive, metavar="N", help="how often all examples are seen")
         command.add_argument("--seed", type=_seed, default=0, metavar="S", help="of weights, order and changes (0)")
         if task == "face":
-            about = "learn also from what full says, which must have been trained before (only --arch edge)"
+            about = "learn also from what full says, as trained in runs/ or else as it ships (only --arch edge)"
             command.add_argument("--distil", action="store_true", help=about)
         about = "start from this run of the same net, or .tflite or .onnx file that ships, at 0.3 of the learning rate"
         command.add_argument("--start", type=Path, metavar="RUN", help=about)

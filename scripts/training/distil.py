@@ -19,12 +19,16 @@ from tqdm import tqdm
 
 from edge.emotions import EMOTIONS
 from training import augment
-from training.face_task import FaceTask
+from training.errors import TrainingError
+from training.face_task import FaceTask, face_inputs
 from training.faces import Faces
 from training.loop import load_finished
+from training.models import FOLDERS
 from training.nets import Mirrored, build
+from training.shipped import take_shipped
 
 TEACHER = "full"
+SHIPPED = FOLDERS["full"] / "face-full.onnx"
 COPIES = 8
 """Changed copies of each face; three epochs see most of them."""
 
@@ -74,21 +78,34 @@ def blend(answers: Tensor, targets: Tensor) -> Tensor:
     return torch.cat(mixed, dim=1)
 
 
-def prepare_lessons(train: Faces, runs: Path, seed: int) -> Lessons:
+def prepare_lessons(train: Faces, runs: Path, seed: int, shipped: Path = SHIPPED) -> Lessons:
     """Return the copies and answers, from the cache in `runs` if they were made by the same teacher.
 
-    Raises TrainingError if the teacher has not been trained to the end.
+    The teacher is the cloud's net as last trained in `runs`; without such a run, the one in the file `shipped`.
+    Raises TrainingError if it has not been trained to the end, or there is neither.
     """
-    state = load_finished(runs / f"face-{TEACHER}")
-    decides = (state["config"], state["history"], COPIES, BATCH, seed, len(train), inspect.getsource(augment))
+    net, known_by = _teacher(train, runs, shipped)
+    decides = (*known_by, COPIES, BATCH, seed, len(train), inspect.getsource(augment))
     mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
     path = runs / "cache" / f"lessons-{mark}.npz"
     if not path.exists():
-        net = build("face", TEACHER)
-        net.load_state_dict(state["averaged"])
         _save(_lessons(Mirrored(net).eval(), train, seed), path)
     with np.load(path) as stored:
         return Lessons(stored["images"], stored["answers"])
+
+
+def _teacher(train: Faces, runs: Path, shipped: Path) -> tuple[nn.Module, tuple[object, ...]]:
+    """Return the teacher and what tells it from others."""
+    net = build("face", TEACHER)
+    run = runs / f"face-{TEACHER}"
+    if run.exists():
+        state = load_finished(run)
+        net.load_state_dict(state["averaged"])
+        return net, (state["config"], state["history"])
+    if not shipped.exists():
+        raise TrainingError(f"no teacher: there is neither {run}, to be trained first, nor {shipped}")
+    take_shipped(net, shipped, face_inputs(train.images[:BATCH]))
+    return net, (hashlib.sha256(shipped.read_bytes()).hexdigest(),)
 
 
 def _lessons(teacher: nn.Module, train: Faces, seed: int) -> Lessons:

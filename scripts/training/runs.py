@@ -23,7 +23,7 @@ from training.splits import CALIBRATION_SPEAKERS, calibration_half
 SETTINGS = {
     # Little decay, and no blending for the small net: it underfits as it is.
     ("face", "edge"): TrainConfig(epochs=80, weight_decay=2e-4, mixup=0.0),
-    ("face", "full"): TrainConfig(epochs=55, weight_decay=5e-4),
+    ("face", "full"): TrainConfig(epochs=55, weight_decay=2e-4),
     ("speech", "edge"): TrainConfig(epochs=20, learning_rate=0.05, weight_decay=1e-3),
     ("speech", "full"): TrainConfig(epochs=20, learning_rate=0.05, weight_decay=1e-3),
 }
@@ -44,7 +44,7 @@ class Order:
     """Holds one folder per run and the cache of features."""
     epochs: int | None = None
     distil: bool = False
-    """Learn from the cloud's net, which must have been trained, too. Only the device's face net can."""
+    """Learn from the cloud's net, too. Only the device's face net can."""
     start: Path | None = None
     """The folder of a run of the same net, or a file that ships, to start from its weights."""
     seed: int = 0

@@ -7,9 +7,11 @@ torch = pytest.importorskip("torch")
 
 from training import distil  # noqa: E402  (imports torch)
 from training.errors import TrainingError  # noqa: E402
+from training.face_task import face_inputs  # noqa: E402
 from training.faces import Faces, vote_targets  # noqa: E402
 from training.loop import TrainConfig, Trainer  # noqa: E402
 from training.nets import build  # noqa: E402
+from training.verify import run_shipped  # noqa: E402
 
 
 def faces(count: int = 6) -> Faces:
@@ -60,9 +62,18 @@ def test_lessons_are_made_once_per_teacher_and_are_repeatable(tmp_path, monkeypa
     assert bool((targets.view(6, 2, 7).sum(dim=2) > 0).all())
 
 
+def test_without_a_run_what_ships_teaches(tmp_path, monkeypatch):
+    monkeypatch.setattr(distil, "COPIES", 1)
+    train = faces()
+    lessons = distil.prepare_lessons(train, tmp_path, seed=0)
+    said = run_shipped(distil.SHIPPED, face_inputs(lessons.images[0]))[:, :7]
+    likely = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(lessons.answers[0, :, :7], likely, atol=0.05)  # the teacher computes in bfloat16
+
+
 def test_without_a_teacher_it_says_what_to_train(tmp_path):
-    with pytest.raises(TrainingError, match="face-full"):
-        distil.prepare_lessons(faces(), tmp_path, seed=0)
+    with pytest.raises(TrainingError, match="face-full, to be trained first"):
+        distil.prepare_lessons(faces(), tmp_path, seed=0, shipped=tmp_path / "face-full.onnx")
 
 
 def test_a_teacher_that_is_not_done_is_refused(tmp_path):

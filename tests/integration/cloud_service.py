@@ -34,7 +34,7 @@ class CloudProcess:
         httpx.get(f"{cloud.web}/healthz")
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, accounts: bool = False) -> None:
         folder.mkdir(exist_ok=True)
         self.data = folder / "data"
         self._ready_file = folder / "ready.json"
@@ -43,7 +43,7 @@ class CloudProcess:
         options = [
             "--port",
             "0",
-            "--no-accounts",
+            *(() if accounts else ("--no-accounts",)),
             "--data",
             str(self.data),
             "--ready-file",

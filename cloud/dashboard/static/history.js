@@ -187,5 +187,6 @@ form.addEventListener("click", ({ target }) => {
   }
 });
 byId("again").addEventListener("click", load);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", load);
 
 show({});

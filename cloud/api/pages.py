@@ -123,7 +123,8 @@ def analyse_page(request: Request, services: Parts) -> Response:
         return page(request, "no_analysis.html", Permission.ANALYSE)
     login = login_of(request)
     sites = login.access.sites(Permission.ANALYSE) if login is not None else None
-    return page(request, "analyse.html", Permission.ANALYSE, limits=services.analyses.limits, sites=sorted(sites or ()))
+    filled = {"limits": services.analyses.limits, "sites": sorted(sites or ()), "emotions": SPEECH_EMOTIONS}
+    return page(request, "analyse.html", Permission.ANALYSE, **filled)
 
 
 @router.get("/webcam")

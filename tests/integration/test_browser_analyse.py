@@ -70,7 +70,7 @@ def painted(page, selector):
     )
 
 
-def test_a_film_a_picture_and_a_text_are_analysed_and_shown(cloud, open_page, sample, tmp_path):
+def test_a_film_a_picture_and_a_text_are_analysed_and_shown(cloud, open_page, sample, tmp_path, photograph):
     film = make_media(tmp_path / "beep.avi", seconds=1.5)
     page = open_page(f"{cloud.web}/analyse")
     page.set_input_files("#files", [sample, portrait(sample, tmp_path), film])
@@ -92,7 +92,7 @@ def test_a_film_a_picture_and_a_text_are_analysed_and_shown(cloud, open_page, sa
     expect(second.get_by_role("cell").first).to_have_text("1")
     page.wait_for_function("() => document.querySelector('.part img').complete")
     assert painted(page, ".part:nth-child(2) canvas") > 500
-    page.screenshot(path=tmp_path / "result.png", full_page=True)
+    photograph(page, "result")
     for ending, start in (("CSV", "part,name,row"), ("JSON", '{"schema":"mien.analysis/1"')):
         with page.expect_download() as download:
             page.get_by_role("link", name=ending).click()

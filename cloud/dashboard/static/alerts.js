@@ -160,7 +160,7 @@ function prepareChannelForm(form) {
   form.elements.kind.addEventListener("change", fit);
   onSubmit(form, async ({ site, kind, target }) => {
     const { secret } = await call("POST", "/api/alert-channels", { site, kind, target });
-    byId("secret").textContent = secret ? `Its requests are signed with this secret, shown only now: ${secret}` : "It will be told.";
+    byId("secret").textContent = secret ? `Its requests are signed with this secret, shown only now: ${secret}` : "Added: what is raised from now on is told there.";
     byId("secret").hidden = false;
     form.elements.target.value = "";
     await showChannels();

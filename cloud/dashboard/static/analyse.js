@@ -121,7 +121,7 @@ async function showList() {
 
 function keptText({ expires_at: until, kept_files: files, kinds }) {
   if (files) return `${moment(until)}, with ${files === 1 ? "the file" : "the files"}`;
-  return kinds.some((kind) => kind !== "text") ? `${moment(until)}; files are deleted` : moment(until);
+  return kinds.some((kind) => kind !== "text") ? `${moment(until)}; no files` : moment(until);
 }
 
 function actions(one) {

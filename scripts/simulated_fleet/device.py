@@ -7,8 +7,9 @@ import contextlib
 import platform
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import pairwise
+from typing import Any
 
 import aiomqtt
 import msgspec
@@ -103,13 +104,22 @@ class Device:
         """Publish readings and health, and listen, until cancelled. Raises MqttError when the connection is lost."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
-            tasks.create_task(self._report())
-            due = self._clock.monotonic() + self._dice.uniform(0.0, self._every_s)
-            while True:
-                await asyncio.sleep(due - self._clock.monotonic())
-                # In a task of its own: the next window comes, whether or not this one has been acknowledged.
-                tasks.create_task(self._read())
-                due += self._every_s
+            tasks.create_task(self._repeat(tasks, self._read, self._every_s))
+            tasks.create_task(self._repeat(tasks, self._report, HEALTH_EVERY_S))
+
+    async def _repeat(
+        self, tasks: asyncio.TaskGroup, say: Callable[[], Coroutine[Any, Any, None]], every_s: float
+    ) -> None:
+        """Say something at a steady pace, beginning at a random moment.
+
+        Each time in a task of its own: the next window comes whether or not the last was acknowledged. And so that
+        this task only ever sleeps: asyncio.wait_for, in which a publish waits, can swallow a cancellation.
+        """
+        due = self._clock.monotonic() + self._dice.uniform(0.0, every_s)
+        while True:
+            await asyncio.sleep(due - self._clock.monotonic())
+            tasks.create_task(say())
+            due += every_s
 
     async def _read(self) -> None:
         """Publish one reading, and evidence with some."""
@@ -133,11 +143,8 @@ class Device:
         await self._say("evidence", evidence)
 
     async def _report(self) -> None:
-        await asyncio.sleep(self._dice.uniform(0.0, HEALTH_EVERY_S))
-        while True:
-            with contextlib.suppress(aiomqtt.MqttError):
-                await self._say("health", self._health(), qos=0)
-            await asyncio.sleep(HEALTH_EVERY_S)
+        with contextlib.suppress(aiomqtt.MqttError):
+            await self._say("health", self._health(), qos=0)
 
     async def _listen(self) -> None:
         assert self._client is not None

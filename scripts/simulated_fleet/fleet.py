@@ -21,7 +21,7 @@ from simulated_fleet.device import Device
 from simulated_fleet.tally import Tally
 
 CONNECTING = 50
-"""Devices that connect at the same time."""
+"""Devices that connect, or part, at the same time."""
 
 
 class Fleet:
@@ -53,7 +53,13 @@ class Fleet:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(device.part() for device in self._devices))
+        gate = asyncio.Semaphore(CONNECTING)
+
+        async def part(device: Device) -> None:
+            async with gate:
+                await device.part()
+
+        await asyncio.gather(*(part(device) for device in self._devices))
 
     async def grow(self, count: int) -> None:
         """Connect devices until there are `count`. Raises LinkError if the broker takes no more of them."""

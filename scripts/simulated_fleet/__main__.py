@@ -14,7 +14,7 @@ from typing import Any
 
 from training.errors import TrainingError
 from training.models import ROOT
-from training.report import check_docs, markdown, write_docs
+from training.report import check_docs, markdown, plain, write_docs
 
 from cloud.link import parse_address, probe
 from edge.errors import MienError
@@ -72,7 +72,7 @@ def _load(options: argparse.Namespace) -> int:
     )
     if options.docs:
         write_docs("fleet", f"{markdown(*_table(rows))}\n\n{conclusion(rows)}")
-    print(json.dumps({"steps": rows}) if options.json else f"{_plain(*_table(rows))}\n{conclusion(rows)}")
+    print(json.dumps({"steps": rows}) if options.json else f"{plain(*_table(rows), names=0)}\n{conclusion(rows)}")
     return 0 if rows[0]["sustained"] else 1
 
 
@@ -123,13 +123,6 @@ def _cells(row: dict[str, Any], *, asking: bool) -> Sequence[str]:
         refused = ", ".join(f"{count} {reason}" for reason, count in sorted(row["refused"].items()))
         cells += [str(row["asked"]), str(row["answered"]), refused or "0", ms("verdict_p95_ms")]
     return cells
-
-
-def _plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[column]) for line in (head, *rows)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, *rows)
-    )
 
 
 def _evidence(options: argparse.Namespace) -> list[Evidence]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from training import bench, bench_cloud, bench_evidence
+from training import bench, bench_cloud, bench_evidence, report
 from training.errors import TrainingError
 
 from edge.protocol import MAX_EVIDENCE, encode
@@ -75,7 +75,7 @@ def test_tables_stand_between_their_own_marks(tmp_path, monkeypatch):
     page = tmp_path / "results.md"
     page.write_text("<!-- bench-evidence: begin -->\nold\n<!-- bench-evidence: end -->\nrest\n")
     monkeypatch.setattr(bench_evidence, "pack_parts", lambda data, count: parts(count))
-    monkeypatch.setattr(bench, "RESULTS", page)
+    monkeypatch.setattr(report, "RESULTS", page)
     arguments = ["bench", "evidence", "--docs", "--codecs", "--windows", "2", "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     assert bench.main() == 0

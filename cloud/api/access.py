@@ -10,7 +10,8 @@ import secrets
 import time
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from cloud.accounts.roles import LOCAL, Access, Permission
@@ -38,7 +39,21 @@ def login_of(connection: HTTPConnection) -> Login | None:
     return by_cookie(services.engine, cookie, now=time.time()) if cookie else None
 
 
-def authenticated(connection: HTTPConnection) -> Login:
+BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="An access token, made under /account.")
+SESSION = APIKeyCookie(
+    name=COOKIE,
+    auto_error=False,
+    scheme_name="session",
+    description=f"What POST /api/session sets. What changes something needs the header {CSRF_HEADER} as well, with the "
+    "`csrf` that GET /api/session tells.",
+)
+
+
+def authenticated(
+    connection: HTTPConnection,
+    _token: Annotated[object, Security(BEARER)],
+    _cookie: Annotated[object, Security(SESSION)],
+) -> Login:
     """Return who is asking. Raises HTTPException 401 if nobody is, 403 if another page may be behind it."""
     login = login_of(connection)
     if login is None:

@@ -12,8 +12,9 @@ import socket
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud.api.replies import json_reply
 
 POLICY = "; ".join(
     (
@@ -96,7 +97,7 @@ class Guard:
 
         application: ASGIApp = self._app
         if not is_own_host(host, self._names):
-            application = PlainTextResponse(f"This service does not answer to the name {host!r}.\n", status_code=421)
+            application = json_reply({"detail": f"This service does not answer to the name {host!r}."}, 421)
         elif scope["method"] not in _SAFE_METHODS and not is_same_origin(headers.get("origin"), host):
-            application = PlainTextResponse("Another page may not change anything here.\n", status_code=403)
+            application = json_reply({"detail": "Another page may not change anything here."}, 403)
         await application(scope, receive, send_with_headers)

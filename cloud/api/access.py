@@ -27,8 +27,11 @@ OPEN_PATHS = ("/healthz", "/readyz", "/login", "/register", "/api/session", "/ap
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 
 
-def login_of(connection: HTTPConnection) -> Login | None:
-    """Return who is asking, by token or cookie; None if nobody is logged in."""
+def login_of(connection: HTTPConnection, *, used: bool = True) -> Login | None:
+    """Return who is asking, by token or cookie; None if nobody is logged in.
+
+    `used` False: to ask does not prolong the session.
+    """
     services = services_of(connection)
     if not services.accounts:
         return Login(LOCAL, must_change=False, csrf=None)
@@ -36,7 +39,7 @@ def login_of(connection: HTTPConnection) -> Login | None:
     if kind.lower() == "bearer" and token.startswith(TOKEN_PREFIX):
         return by_token(services.engine, token, now=time.time())
     cookie = connection.cookies.get(COOKIE)
-    return by_cookie(services.engine, cookie, now=time.time()) if cookie else None
+    return by_cookie(services.engine, cookie, now=time.time(), used=used) if cookie else None
 
 
 BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="An access token, made under /account.")

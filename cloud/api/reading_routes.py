@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, WebSocket
@@ -15,12 +16,12 @@ from cloud.api.live import serve_watcher
 from cloud.api.openapi import Answers, answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts, services_of
+from cloud.api.sockets import NOT_LOGGED_IN, close
 
 MAX_LIMIT = 1000
 ReadingId = Annotated[str | None, Query(pattern="^[0-9A-HJKMNP-TV-Z]{26}$")]
 
 router = APIRouter(tags=["readings"])
-NOT_LOGGED_IN = 4401
 COUNTERS: Answers = {
     200: {
         "description": "Name -> count.",
@@ -65,8 +66,8 @@ def count(services: Parts, _access: Annotated[Access, needs(Permission.MANAGE_SI
 async def live(socket: WebSocket) -> None:
     """Everything that is stored from now on, of the sites that the watcher may see."""
     services = services_of(socket)
-    login = login_of(socket)
+    login = await asyncio.to_thread(login_of, socket)
     if login is None or login.must_change:
-        await socket.close(NOT_LOGGED_IN, "please log in")
+        await close(socket, NOT_LOGGED_IN)
         return
-    await serve_watcher(socket, services.live, login.access)
+    await serve_watcher(socket, services.live, login)

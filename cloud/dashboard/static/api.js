@@ -27,8 +27,6 @@ export async function call(method, path, body, { open = false } = {}) {
 
 function sentence(data, status) {
   if (typeof data.detail === "string") return data.detail;
-  // FastAPI's list of what is wrong with the fields of a request.
-  if (Array.isArray(data.detail)) return data.detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
   return `The service answered with an error (${status}).`;
 }
 

@@ -115,7 +115,7 @@ class Day:
             on_reading=self._saw,
             on_turn=turn,
             progress=self._progress,
-            started_at=None if before is None else before.started_at,
+            before=before,
         )
 
     def _saw(self, reading: Reading) -> None:

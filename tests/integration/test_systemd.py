@@ -132,6 +132,11 @@ def test_one_command_makes_a_device_that_publishes(device: Device, seen: Subscri
     assert messages(seen, "birth", Birth)[-1].sources == {"camera": "stream"}
 
 
+def test_the_sign_for_the_door_can_be_made_on_the_device(device: Device) -> None:
+    device.box.run("mien-edge", "notice", "--out", "/run/sign.pdf")
+    assert device.box.shell("head -c 5 /run/sign.pdf; rm /run/sign.pdf") == "%PDF-"
+
+
 def test_a_second_run_changes_nothing(device: Device) -> None:
     pid = device.box.show("MainPID")
     device.box.shell("touch /run/marker; sleep 0.1")

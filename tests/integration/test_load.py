@@ -21,7 +21,7 @@ LEAK = "import sys; from training.load.device import main; main(sys.argv[1], loo
 SHORT = Plan(hours=0.06, samples=24, trouble_every_h=0.03)
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # twenty seconds of processor time, however busy the machine is
 def test_memory_stays_flat_through_a_day_and_a_leak_is_found(data_dir, yunet):
     scene = make_scene(find_clips(data_dir), faces=4, fps=5.0)

@@ -107,7 +107,7 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 def test_verdicts_come_back_from_the_real_service(data_dir):
     pytest.importorskip("aiomqtt")
     process = run_verdict(data_dir, "--rate", "4", "--seconds", "3")
@@ -121,7 +121,7 @@ def test_verdicts_come_back_from_the_real_service(data_dir):
     assert row["cpu"] > 0
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_whatever_ends_it_ends_what_it_started(data_dir, number):
     pytest.importorskip("aiomqtt")

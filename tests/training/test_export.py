@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from training.errors import TrainingError  # noqa: E402
-from training.export import Job, export  # noqa: E402  (imports torch)
+from training.errors import TrainingError
+from training.export import Job, export
 
 
 def job(folder: Path) -> Job:
@@ -22,6 +22,6 @@ def test_without_any_run_there_is_nothing_to_export(tmp_path):
 
 def test_model_without_a_run_must_ship_already(tmp_path):
     (tmp_path / "runs" / "face-edge").mkdir(parents=True)
-    with pytest.raises(TrainingError, match="no run of speech-edge in .*runs, and none ships"):
+    with pytest.raises(TrainingError, match=r"no run of speech-edge in .*runs, and none ships"):
         export(job(tmp_path))
     assert list((tmp_path / "models").iterdir()) == []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud import privacy_command, text_command
+from cloud import broker_command, privacy_command, text_command
 from edge import __version__
 from edge.errors import ConfigError, MienError
 from edge.perception.fetched import yunet_weights
@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_admin(commands)
     privacy_command.add_parser(commands, _add_store_options)
     text_command.add_parser(commands, MODELS)
+    broker_command.add_parser(commands)
     return parser
 
 

@@ -34,8 +34,6 @@ export function toLogin() {
 /** What a refusal's JSON says, as a sentence. */
 export function sentence(data, status) {
   if (typeof data?.detail === "string") return data.detail.charAt(0).toUpperCase() + data.detail.slice(1).replace(/[^.!?…]$/, "$&.");
-  // FastAPI's list of what is wrong with the fields of a request.
-  if (Array.isArray(data?.detail)) return data.detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
   return `The service answered with an error (${status}).`;
 }
 

@@ -5,6 +5,7 @@ import { KEPT_READINGS } from "./state.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const NOT_LOGGED_IN = 4401;
 
 /** Keep connected for ever. `on` has the functions open, lists, message and closed(waitMs). */
 export function connect(on) {
@@ -24,7 +25,11 @@ export function connect(on) {
       }
     };
     socket.onmessage = (event) => on.message(JSON.parse(event.data));
-    socket.onclose = () => {
+    socket.onclose = (event) => {
+      if (event.code === NOT_LOGGED_IN) {
+        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+        return;
+      }
       const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt++);
       const waitMs = longest / 2 + Math.random() * longest / 2;
       on.closed(waitMs);

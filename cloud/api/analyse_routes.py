@@ -116,6 +116,8 @@ async def create(
     identifier = await run_in_threadpool(
         analyses.begin, slot, site=site, uploads=uploads, text=wanted.text, keep_days=wanted.keep_days
     )
+    if await request.is_disconnected():  # nobody was told of it, so nobody could cancel it
+        await run_in_threadpool(analyses.delete, owner, identifier)
     reply = await _wait_for(analyses, owner, identifier, wait)
     reply.headers["Location"] = f"/api/analyses/{identifier}"
     return reply

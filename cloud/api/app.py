@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from cloud.api import (
@@ -70,6 +73,10 @@ def create_app(services: Services) -> FastAPI:
     @app.exception_handler(TextError)
     async def no_text(_request: Request, error: TextError) -> Response:
         return json_reply({"detail": str(error), "code": error.code}, 422)
+
+    @app.exception_handler(404)
+    async def missing(request: Request, error: HTTPException) -> Response:
+        return await run_in_threadpool(pages.missing, request) or await http_exception_handler(request, error)
 
     @app.exception_handler(AccountError)
     @app.exception_handler(AlertError)

@@ -150,7 +150,9 @@ def _made_by(facts: Facts) -> str:
     task, arch = facts.entry.name.split("-")
     settings = facts.made.settings
     distil = " --distil" if settings.get("distil") else ""
-    start = f" --start runs/{settings['start']}" if settings.get("start") else ""
+    start = settings.get("start", "")
+    if start:
+        start = f" --start {start if Path(start).suffix else f'runs/{start}'}"
     return (
         f"`scripts/train {task} --arch {arch} --epochs {settings['epochs']} --seed {settings['seed']}{distil}{start}` "
         f"({settings['done']} epochs done), then `scripts/train export --arch {arch}`, which wrote this page.\n\n"

@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         if task == "face":
             about = "learn also from what full says, which must have been trained before (only --arch edge)"
             command.add_argument("--distil", action="store_true", help=about)
-        about = "start from the weights of this run of the same net, at 0.3 of the learning rate"
+        about = "start from this run of the same net, or .tflite or .onnx file that ships, at 0.3 of the learning rate"
         command.add_argument("--start", type=Path, metavar="RUN", help=about)
         command.add_argument("--resume", action="store_true", help="go on from the last saved epoch")
         command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (all cores)")

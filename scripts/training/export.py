@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.emotions import EMOTIONS
+from edge.errors import ModelError
 from edge.fusion import fold_calm
 from edge.perception.golden import write_golden
 from edge.perception.manifest import SCHEMA, Gate, Manifest, ModelEntry, Output, load_manifest, verified_file
 from training import gate_fit, refit, verify
 from training.card_tables import fairness_table, robustness_table
-from training.cards import Facts, Made, write_card
+from training.cards import Facts, Made, refresh_cards, write_card
+from training.errors import TrainingError
 from training.examples import HEADS, Half, load_examples, quantisation_inputs
 from training.face_task import predict
 from training.fusion_data import load_side
@@ -68,25 +71,32 @@ class Exported:
 def export(job: Job) -> Manifest:
     """Export the face and the speech model; what is in `job.folder` is replaced once all of it is made and checked.
 
+    A model that was not trained here, having no run, stays as it ships; the other is fitted to work with it.
     Raises TrainingError if a checkpoint or data are missing, a limit is broken, or a runtime disagrees.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=job.folder.parent, prefix=".export-") as staged:
-        manifest = _make(replace(job, folder=Path(staged)))
+        manifest = _make(replace(job, folder=Path(staged)), job.folder)
         # The manifest last: until then the old one refuses the new files.
         for path in sorted(Path(staged).iterdir(), key=lambda each: each.name == "manifest.json"):
             path.replace(job.folder / path.name)
     return manifest
 
 
-def _make(job: Job) -> Manifest:
-    done = {task: _export_one(job, task) for task in TASKS}
+def _make(job: Job, before: Path) -> Manifest:
+    trained = [task for task in TASKS if (job.runs / f"{task}-{job.arch}").exists()]
+    if not trained:
+        raise TrainingError(f"no run of face-{job.arch} or speech-{job.arch} in {job.runs}: train one first")
+    kept = {task: _keep(job, task, before) for task in TASKS if task not in trained}
+    done = {task: _export_one(job, task) for task in trained}
+    entries = kept | {task: one.entry for task, one in done.items()}
     _say("fitting fusion, filter and gates")
-    face, speech = (_shipped(job.path(task), done[task].entry) for task in TASKS)
+    face, speech = (_shipped(job.path(task), entries[task]) for task in TASKS)
     fitted, filtering = refit.fit(load_side(job.data, face, speech, "calibration"))
-    entries = tuple(one.entry for one in done.values())
-    write_manifest(Manifest(SCHEMA, entries, fitted.weights, (), fitted.fit, filtering), job.folder)
+    models = tuple(entries[task] for task in TASKS)
+    write_manifest(Manifest(SCHEMA, models, fitted.weights, (), fitted.fit, filtering), job.folder)
     manifest = gate_fit.refit(job.folder, job.data, cloud=job.cloud)
+    refresh_cards(job.folder, manifest)
     for task, one in done.items():
         (gate,) = (gate for gate in manifest.gates if gate.modalities == task)
         facts = Facts(
@@ -104,6 +114,19 @@ def _make(job: Job) -> Manifest:
     if job.arch == "edge":
         write_golden(job.folder, manifest)  # what `mien-edge doctor` holds a device against
     return manifest
+
+
+def _keep(job: Job, task: Task, before: Path) -> ModelEntry:
+    """Take over the model of `task` that ships, and its card. Raises TrainingError if none does."""
+    try:
+        entry = load_manifest(before).model(task)
+        file = verified_file(before, entry)
+    except ModelError as error:
+        raise TrainingError(f"no run of {task}-{job.arch} in {job.runs}, and none ships: {error}") from error
+    _say(f"no run of {entry.name}: {entry.file} of {entry.version} stays")
+    for path in (file, before / f"MODEL_CARD_{task.upper()}.md"):
+        shutil.copy(path, job.folder)
+    return entry
 
 
 def _export_one(job: Job, task: Task) -> Exported:

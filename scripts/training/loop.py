@@ -40,7 +40,7 @@ class TrainConfig:
     distil: bool = False
     """Learn from larger nets' answers, too (`training.distil`)."""
     start: str = ""
-    """Name of the run whose weights this one started from; empty for random ones."""
+    """Name of the run, or of the shipped file, whose weights this one started from; empty for random ones."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """`adam` keeps the learning rate as it is, from the first step on."""
     seed: int = 0

@@ -9,11 +9,13 @@ import torch
 
 from training.distil import DistilledFaceTask, prepare_lessons
 from training.errors import TrainingError
+from training.examples import quantisation_inputs
 from training.face_task import FaceTask
 from training.faces import load_faces
 from training.loop import Task, TrainConfig, Trainer, load_finished
 from training.nets import ConvNet, build
 from training.plots import plot_history
+from training.shipped import SUFFIXES, take_shipped
 from training.speech_data import load_clips
 from training.speech_task import SpeechTask, plain_set, training_set
 from training.splits import CALIBRATION_SPEAKERS, calibration_half
@@ -21,14 +23,14 @@ from training.splits import CALIBRATION_SPEAKERS, calibration_half
 SETTINGS = {
     # Little decay, and no blending for the small net: it underfits as it is.
     ("face", "edge"): TrainConfig(epochs=80, weight_decay=2e-4, mixup=0.0),
-    ("face", "full"): TrainConfig(epochs=55, weight_decay=2e-4),
+    ("face", "full"): TrainConfig(epochs=55, weight_decay=5e-4),
     ("speech", "edge"): TrainConfig(epochs=20, learning_rate=0.05, weight_decay=1e-3),
     ("speech", "full"): TrainConfig(epochs=20, learning_rate=0.05, weight_decay=1e-3),
 }
 """What `scripts/train` does without options."""
 
 START_RATE = 0.3
-"""Of the usual learning rate, for a net that starts from the weights of another run."""
+"""Of the usual learning rate, for a net that starts from the weights of another run or of what ships."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Order:
     distil: bool = False
     """Learn from the cloud's net, which must have been trained, too. Only the device's face net can."""
     start: Path | None = None
-    """The folder of a run of the same net, to start from its weights."""
+    """The folder of a run of the same net, or a file that ships, to start from its weights."""
     seed: int = 0
     resume: bool = False
     threads: int | None = None
@@ -82,19 +84,23 @@ def _trainer(order: Order) -> Trainer:
     torch.manual_seed(order.seed)
     net = build(order.task, order.arch)
     if order.start is not None and not order.resume:
-        _take_over(net, order.start)
+        _take_over(net, order, order.start)
     trainer = Trainer(net, _load(order), config, order.folder)
     if order.resume:
         trainer.resume()
     return trainer
 
 
-def _take_over(net: ConvNet, run: Path) -> None:
-    weights = load_finished(run)["averaged"]
+def _take_over(net: ConvNet, order: Order, start: Path) -> None:
+    if start.suffix in SUFFIXES:
+        examples = quantisation_inputs(order.task, order.data, order.runs / "cache", order.seed)
+        take_shipped(net, start, examples)
+        return
+    weights = load_finished(start)["averaged"]
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(f"{run} is a run of another net: its weights do not fit") from error
+        raise TrainingError(f"{start} is a run of another net: its weights do not fit") from error
 
 
 def _load(order: Order) -> Task:

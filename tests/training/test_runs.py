@@ -1,5 +1,7 @@
 """A run trains from packs, starts from another's weights if asked to, and never writes over what is there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,11 @@ torch = pytest.importorskip("torch")
 from training.errors import TrainingError  # noqa: E402
 from training.faces import PACKS  # noqa: E402
 from training.loop import load_checkpoint  # noqa: E402  (imports torch)
+from training.nets import build  # noqa: E402
 from training.runs import START_RATE, Order, train  # noqa: E402
+from training.shipped import take_shipped  # noqa: E402
+
+SHIPPED = Path(__file__).resolve().parents[2] / "models_tflite" / "face-edge.tflite"
 
 
 @pytest.fixture
@@ -40,6 +46,15 @@ def test_run_starts_from_anothers_weights_and_says_so(tmp_path, data):
     # The first step of a schedule has a rate of 0, and there is one step: the weights are still those of the start.
     kernel = "features.0.0.weight"
     assert torch.equal(trainer.net.state_dict()[kernel], load_checkpoint(first)["net"][kernel])
+
+
+def test_run_starts_from_a_file_that_ships(tmp_path, data):
+    trainer = train(Order(task="face", arch="edge", data=data, runs=tmp_path / "runs", epochs=1, start=SHIPPED))
+    assert load_checkpoint(trainer.folder)["config"]["start"] == "face-edge.tflite"
+    kernel = trainer.net.state_dict()["features.2.0.weight"]
+    net = build("face", "edge")
+    take_shipped(net, SHIPPED, np.zeros((1, 1, 48, 48), np.float32))
+    torch.testing.assert_close(kernel, net.state_dict()["features.2.0.weight"])
 
 
 def test_run_is_not_written_over(tmp_path, data):

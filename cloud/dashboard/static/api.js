@@ -25,8 +25,9 @@ export async function call(method, path, body, { open = false } = {}) {
   return data;
 }
 
-function sentence(data, status) {
-  if (typeof data.detail === "string") return data.detail;
+/** What a refusal's JSON says, as a sentence. */
+export function sentence(data, status) {
+  if (typeof data?.detail === "string") return data.detail.charAt(0).toUpperCase() + data.detail.slice(1).replace(/[^.!?…]$/, "$&.");
   return `The service answered with an error (${status}).`;
 }
 

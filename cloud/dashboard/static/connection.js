@@ -1,5 +1,6 @@
 // The live socket, reopened with back-off, and the lists that fill the gap after every opening.
 
+import { toLogin } from "./api.js";
 import { KEPT_READINGS } from "./state.js";
 
 const FIRST_WAIT_MS = 500;
@@ -33,9 +34,16 @@ export function connect(on) {
       const waitMs = longest / 2 + Math.random() * longest / 2;
       on.closed(waitMs);
       setTimeout(open, waitMs);
+      sendLoggedOutAway();
     };
   }
   open();
+}
+
+/** A socket that is refused does not say why: ask. */
+async function sendLoggedOutAway() {
+  const answer = await fetch("/api/session").catch(() => null);
+  if (answer?.status === 401) toLogin();
 }
 
 async function fetchLists() {

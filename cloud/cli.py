@@ -235,6 +235,7 @@ def _check_host(host: str, *, accounts: bool, https: bool) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from cloud.alerts.senders import Mail
+    from cloud.leaving import leave_in_time
     from cloud.serve import Options, serve  # late: --help need not wait for the models' runtime
 
     https = arguments.tls or arguments.tls_files is not None or arguments.behind_proxy
@@ -262,7 +263,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_minutes=arguments.max_minutes,
         names=tuple(name.lower() for name in arguments.name),
     )
-    asyncio.run(serve(options))
+    asyncio.run(serve(options, on_stopping=leave_in_time))
     return 0
 
 

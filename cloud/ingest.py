@@ -95,8 +95,8 @@ class Ingest:
         self._queue.put_nowait(None)
 
     def close(self) -> None:
-        """Wait for the writing thread. Call it after `run` has ended."""
-        self._writer.shutdown()
+        """Let the writing thread go, after `run` has ended: if that was cut off, a commit may still be under way."""
+        self._writer.shutdown(wait=False, cancel_futures=True)
 
     async def _commit(self, batch: Sequence[_Pending]) -> None:
         arrivals = [pending.arrival for pending in batch if pending.arrival is not None]

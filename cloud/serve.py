@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from cloud.errors import ServeError
 from cloud.gate import IngestGate
 from cloud.heartbeat import Heartbeat
 from cloud.ingest import Ingest
+from cloud.leaving import end_within
 from cloud.link import (
     INGEST_FILTERS,
     INGEST_ID,
@@ -95,8 +96,8 @@ class Options:
     """By which browsers reach the page, besides addresses and this machine's own names."""
 
 
-async def serve(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises MienError if the service cannot start."""
+async def serve(options: Options, *, on_stopping: Callable[[], None] = lambda: None) -> None:
+    """Run until SIGTERM or SIGINT, then call `on_stopping` and end. Raises MienError if the service cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -110,6 +111,7 @@ async def serve(options: Options) -> None:
             if task.done():
                 task.result()  # a part that ended by itself has failed: better to end loudly than to live on in part
         log.info("stopping")
+        on_stopping()
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ async def _analyses(options: Options, database: Database, stack: AsyncExitStack)
         detector=options.detector,
         limits=Limits(max_bytes=options.max_upload_mb * MEGA, max_duration_s=options.max_minutes * 60.0),
     )
-    stack.push_async_callback(asyncio.to_thread, analyses.close)
+    stack.push_async_callback(lambda: end_within(asyncio.to_thread(analyses.close), "analyses"))
     purging = asyncio.create_task(_purging(analyses))
     stack.callback(purging.cancel)
     return analyses
@@ -268,10 +270,8 @@ async def _ingesting(ingest: Ingest, vital: set[asyncio.Task[None]]) -> AsyncIte
         yield
     finally:
         ingest.stop()
-        # Bounded: a store that cannot be written is retried for ever, and nothing unstored was acknowledged.
-        await asyncio.wait({task}, timeout=STOP_GRACE_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # A store that cannot be written is retried for ever, and nothing unstored was acknowledged.
+        await end_within(task, "ingest", STOP_GRACE_S)
         ingest.close()
 
 

@@ -81,10 +81,10 @@ class CloudProcess:
                 assert status == 0, self.log.read_text()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit status; kill it if it takes more than 40 s: a crowded machine."""
+        """Send a signal and return the exit status; kill it if it takes twice as long as it may."""
         self.process.send_signal(number)
         try:
-            return self.process.wait(40)
+            return self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

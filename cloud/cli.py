@@ -93,7 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         help="let people ask for an account, which an admin then has to approve; else it takes an invitation",
     )
     _add_tls_options(serve)
-    serve.add_argument("--broker", metavar="URL", help="mqtt://[user:password@]host[:port] instead of the embedded one")
+    serve.add_argument(
+        "--broker", metavar="URL", help="mqtt[s]://[user:password@]host[:port] instead of the embedded one"
+    )
+    serve.add_argument(
+        "--broker-ca", type=Path, metavar="FILE", help="authorities that vouch for an mqtts broker (the system's)"
+    )
     serve.add_argument(
         "--broker-port", type=_port, default=0, metavar="N", help="of the embedded broker; 0: a free one (0)"
     )
@@ -247,6 +252,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         broker=arguments.broker,
         broker_port=arguments.broker_port,
+        broker_ca=arguments.broker_ca,
         worker=not arguments.no_worker,
         threads=arguments.threads,
         engine=arguments.engine,

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from cloud.arrivals import Arrival, Refused, read
 from cloud.counters import Counters
@@ -30,6 +30,8 @@ MAX_UNPROMISED = 5_000
 """Waiting messages beyond which QoS 0 is dropped; QoS 1 is bounded by the senders' own windows."""
 
 RETRY_S = 1.0
+_OF_THE_MESSAGE = (DataError, IntegrityError, ValueError, OverflowError)
+"""What the database says if it will never take a message: a number too large, a text without UTF-8."""
 
 
 class _Pending(NamedTuple):
@@ -93,8 +95,8 @@ class Ingest:
         self._queue.put_nowait(None)
 
     def close(self) -> None:
-        """Wait for the writing thread. Call it after `run` has ended."""
-        self._writer.shutdown()
+        """Let the writing thread go, after `run` has ended: if that was cut off, a commit may still be under way."""
+        self._writer.shutdown(wait=False, cancel_futures=True)
 
     async def _commit(self, batch: Sequence[_Pending]) -> None:
         arrivals = [pending.arrival for pending in batch if pending.arrival is not None]
@@ -111,12 +113,15 @@ class Ingest:
         while True:
             try:
                 fresh = await asyncio.get_running_loop().run_in_executor(self._writer, save, self._engine, arrivals)
-            except OperationalError as error:
-                # A full disk or a locked file passes; until then nothing is acknowledged, so the devices keep it.
+            except _OF_THE_MESSAGE as error:
+                return await self._save_one_by_one(arrivals, error)
+            except DBAPIError as error:
+                # A full disk, a locked file, a server that is away or may only be read from: all that passes, and
+                # until then nothing is acknowledged, so the devices keep it.
                 self.healthy = False
                 self._counters.warn("ingest.store-unavailable", str(error.orig))
                 await asyncio.sleep(RETRY_S)
-            except (SQLAlchemyError, ValueError, OverflowError) as error:
+            except SQLAlchemyError as error:
                 return await self._save_one_by_one(arrivals, error)
             else:
                 self.healthy = True

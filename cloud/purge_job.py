@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from cloud.leaving import end_within
 from cloud.store.retention import PURGE_EVERY_S, purge
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 async def purging(
     engine: Engine, vital: set[asyncio.Task[None]], *, every_s: float = PURGE_EVERY_S
 ) -> AsyncIterator[None]:
-    """Purge now and then every `every_s` seconds while inside, in a thread; on leaving wait for the one under way."""
+    """Purge now and then every `every_s` seconds while inside, in a thread; what is left on leaving goes later."""
     stop = asyncio.Event()
     task = asyncio.create_task(_run(engine, every_s, stop))
     vital.add(task)
@@ -27,7 +28,7 @@ async def purging(
         yield
     finally:
         stop.set()
-        await task
+        await end_within(task, "taking away what is too old")
 
 
 async def _run(engine: Engine, every_s: float, stop: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from cloud.errors import ServeError
 from cloud.gate import IngestGate
 from cloud.heartbeat import Heartbeat
 from cloud.ingest import Ingest
+from cloud.leaving import end_within
 from cloud.link import (
     INGEST_FILTERS,
     INGEST_ID,
@@ -72,6 +73,8 @@ class Options:
     port: int = 8080
     broker: str | None = None
     broker_port: int = 0
+    broker_ca: Path | None = None
+    """Authorities that vouch for a broker with TLS; None: the system's."""
     worker: bool = True
     threads: int = 1
     engine: Literal["local", "ray"] = "local"
@@ -95,8 +98,8 @@ class Options:
     """By which browsers reach the page, besides addresses and this machine's own names."""
 
 
-async def serve(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises MienError if the service cannot start."""
+async def serve(options: Options, *, on_stopping: Callable[[], None] = lambda: None) -> None:
+    """Run until SIGTERM or SIGINT, then call `on_stopping` and end. Raises MienError if the service cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -110,6 +113,7 @@ async def serve(options: Options) -> None:
             if task.done():
                 task.result()  # a part that ended by itself has failed: better to end loudly than to live on in part
         log.info("stopping")
+        on_stopping()
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Service:
 async def running(options: Options) -> AsyncIterator[Service]:
     """Start everything, yield, stop everything in the reverse order. Raises MienError if a part cannot start."""
     # What can be wrong is tried first, before anything is started that would have to be stopped again.
-    address = None if options.broker is None else await probe(parse_address(options.broker))
+    address = None if options.broker is None else await probe(parse_address(options.broker, options.broker_ca))
     counters = Counters()
     engine = await asyncio.to_thread(_start_engine, options, counters)
     async with AsyncExitStack() as stack:
@@ -245,7 +249,7 @@ async def _analyses(options: Options, database: Database, stack: AsyncExitStack)
         detector=options.detector,
         limits=Limits(max_bytes=options.max_upload_mb * MEGA, max_duration_s=options.max_minutes * 60.0),
     )
-    stack.push_async_callback(asyncio.to_thread, analyses.close)
+    stack.push_async_callback(lambda: end_within(asyncio.to_thread(analyses.close), "analyses"))
     purging = asyncio.create_task(_purging(analyses))
     stack.callback(purging.cancel)
     return analyses
@@ -268,10 +272,8 @@ async def _ingesting(ingest: Ingest, vital: set[asyncio.Task[None]]) -> AsyncIte
         yield
     finally:
         ingest.stop()
-        # Bounded: a store that cannot be written is retried for ever, and nothing unstored was acknowledged.
-        await asyncio.wait({task}, timeout=STOP_GRACE_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # A store that cannot be written is retried for ever, and nothing unstored was acknowledged.
+        await end_within(task, "ingest", STOP_GRACE_S)
         ingest.close()
 
 

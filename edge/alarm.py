@@ -55,14 +55,19 @@ class Alarm:
             threading.Thread(target=_run, args=(actuator, busy), name="alert", daemon=True).start()
         return True
 
+    @property
+    def raised_s(self) -> float | None:
+        """Seconds of the session's time at which the last alert went off, None: none yet."""
+        return self._rule.raised_s
+
     def close(self) -> None:
         """End a pulse at once and give its line back: the alarm of the next settings may want the same one."""
         for closer in self._closers:
             closer()
 
 
-def make_alarm(settings: AlertSettings) -> Alarm:
-    """Return the alarm of the configuration; without emotions it never goes off."""
+def make_alarm(settings: AlertSettings, *, raised_s: float | None = None) -> Alarm:
+    """Return the alarm of the configuration; without emotions it never goes off. `raised_s`: see `AlertRule`."""
     actuators: list[Actuator] = []
     closers = []
     if settings.pin is not None:
@@ -71,7 +76,7 @@ def make_alarm(settings: AlertSettings) -> Alarm:
         closers.append(pulse.close)
     if settings.sound:
         actuators.append(lambda: play_tone(settings.card, settings.length_s))
-    return Alarm(AlertRule(settings), actuators, closers=closers)
+    return Alarm(AlertRule(settings, raised_s=raised_s), actuators, closers=closers)
 
 
 class Pulse:

@@ -14,14 +14,20 @@ class AlertRule:
 
     It does if the emotions of the rule together had at least `level` in every window for `duration_s` seconds without
     a gap, and the last alert is `repeat_s` seconds back. A window without a face and a voice ends the stretch.
+    `raised_s`: when in the session's time the last alert was, with an earlier rule, None: never.
     """
 
-    def __init__(self, settings: AlertSettings) -> None:
+    def __init__(self, settings: AlertSettings, *, raised_s: float | None = None) -> None:
         self._settings = settings
         self._emotions = settings.emotions.split(",") if settings.emotions else []
         self._since_s: float | None = None
         self._until_s = 0.0
-        self._raised_s: float | None = None
+        self._raised_s = raised_s
+
+    @property
+    def raised_s(self) -> float | None:
+        """Seconds of the session's time at which the last alert went off, None: none yet."""
+        return self._raised_s
 
     def reset(self) -> None:
         """Begin anew, as after a mute; the time of the last alert stands."""

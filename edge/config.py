@@ -1,4 +1,4 @@
-"""Settings: a TOML file, overridden by environment variables MIEN__SECTION__KEY.
+"""Settings: a TOML file, overridden by environment variables MIEN__SECTION__KEY, except for the policy.
 
 All that is wrong is told at once: file, line, key, value, what the value may be, the nearest key that exists.
 The settings themselves are in edge/settings.py, what follows from several of them together in edge/advice.py.
@@ -28,6 +28,8 @@ ENVIRONMENT_PREFIX = "MIEN__"
 DEFAULT_PATH = Path("/etc/mien/edge.toml")
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {each.name: each.type for each in msgspec.structs.fields(Config)}
+POLICY_SECTIONS = ("site", "privacy")
+"""What the policy is made of: only the file, which is root's, may say it. The name of the site stands there, too."""
 
 Where = Callable[[str, str], str]
 """Says in words where a key of a section stands; key "" is the section itself."""
@@ -52,7 +54,10 @@ class Loaded:
 
 
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read the settings of `path`, overridden by `environment`. Raises ConfigError naming all that is wrong."""
+    """Read the settings of `path`, overridden by `environment` where it is no policy.
+
+    Raises ConfigError naming all that is wrong.
+    """
     return read_config(path, environment).config
 
 
@@ -154,6 +159,11 @@ class _Reader:
             near = _near(name, known)
             fix = f"Did you mean {near[0]}?" if near else "docs/configuration.md lists the settings."
             self.problems.append(Problem(f"environment variable {name}", "", "", f"{name} names no setting", fix))
+            return
+        if section in POLICY_SECTIONS:
+            what = f"{section}.{key} is policy, which no variable may change"
+            fix = "Say it in the file, or unset the variable."
+            self.problems.append(Problem(f"environment variable {name}", section, key, what, fix))
             return
         self.problems = [each for each in self.problems if (each.section, each.key) != (section, key)]
         self.origins[section, key] = Origin("environment", f"environment variable {name}")

@@ -48,7 +48,8 @@ class Daemon:
     `camera` and `microphone` open the configured sources, None where there is none. `on_reading` is
     for those who look on, such as the terminal; it gets what the policy lets out. `on_turn` is called at each turn of
     the loop, several times a second: that this goes on is the progress of inference. `progress` gets the hearts of the
-    sources. After a reload `started_at`, monotonic seconds, is that of the daemon before.
+    sources. After a reload `before` is the daemon that has ended: the session's time goes on, and so does the pause
+    after its last alert.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Daemon:
         on_reading: Callable[[Reading], None] = lambda _: None,
         on_turn: Callable[[], None] = lambda: None,
         progress: Progress | None = None,
-        started_at: float | None = None,
+        before: Daemon | None = None,
     ) -> None:
         self._config, self._models = config, models
         self._outlet, self._headers, self._clock = outlet, headers, clock
@@ -74,11 +75,11 @@ class Daemon:
         progress = progress or Progress(clock)
         self._mute = mute
         self.permissions = Permit(config.declared_site(), clock=clock, mute=mute)
-        self._alarm = make_alarm(config.alert)
+        self._alarm = make_alarm(config.alert, raised_s=None if before is None else before.last_alert_s)
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._timings = Timings()
-        self.started_at = clock.monotonic() if started_at is None else started_at
+        self.started_at: float = clock.monotonic() if before is None else before.started_at
         """Monotonic seconds from which the session's time counts."""
         self._asked: dict[str, float] = {}
         self._gate = make_gate(models, config)
@@ -129,6 +130,11 @@ class Daemon:
         """Ask `run` to end; safe from signal handlers and other threads."""
         self._stopping.set()
         self._ready.set()
+
+    @property
+    def last_alert_s(self) -> float | None:
+        """Seconds of the session's time at which the last local alert went off, None: none yet."""
+        return self._alarm.raised_s
 
     def sources(self) -> dict[str, SourceHealth]:
         """Return how each source does."""

@@ -18,14 +18,11 @@ from typing import Any
 
 import msgspec
 
-from edge.config import ENVIRONMENT_PREFIX, SECTIONS, load_config, read_text
+from edge.config import ENVIRONMENT_PREFIX, POLICY_SECTIONS, SECTIONS, load_config, read_text
 from edge.errors import ConfigError
 from edge.perception.fetched import data_folder
 from edge.places import Places
 from edge.settings import Config
-
-POLICY_SECTIONS = ("site", "privacy")
-"""What the policy is made of. The name of the site stands there, too."""
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,28 +115,24 @@ def _last_good(path: Path, folder: Path) -> Config | None:
 
 
 def _confirmed(path: Path, environment: Mapping[str, str], last: Config) -> bool:
-    """Tell whether all that the broken file and the environment say of the policy is what `last` says."""
+    """Tell whether the broken file says of the policy what `last` says, all of it, and the environment says nothing."""
     try:
         said = Places(read_text(path)).readable()
     except ConfigError:
         return False
-    overrides: dict[str, dict[str, str]] = {}
-    for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX):
-            section, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-            overrides.setdefault(section, {})[key] = value
-    if not overrides.keys() <= SECTIONS.keys():
-        return False  # perhaps [privacy], misspelt
-    return all(_same(section, said.get(section, {}), overrides.get(section, {}), last) for section in POLICY_SECTIONS)
+    variables = [name.removeprefix(ENVIRONMENT_PREFIX) for name in environment if name.startswith(ENVIRONMENT_PREFIX)]
+    meant = {name.lower().partition("__")[0] for name in variables}
+    if not meant <= SECTIONS.keys() - set(POLICY_SECTIONS):
+        return False  # the policy, or perhaps the policy misspelt
+    return all(_same(section, said.get(section, {}), last) for section in POLICY_SECTIONS)
 
 
-def _same(section: str, said: dict[str, Any], overrides: dict[str, str], last: Config) -> bool:
+def _same(section: str, said: dict[str, Any], last: Config) -> bool:
     fields = {each.name: each for each in msgspec.structs.fields(SECTIONS[section])}
-    if not (said.keys() | overrides.keys()) <= fields.keys():
+    if not said.keys() <= fields.keys():
         return False
     try:
         values = {key: msgspec.convert(value, fields[key].type) for key, value in said.items()}
-        values |= {key: msgspec.convert(value, fields[key].type, strict=False) for key, value in overrides.items()}
     except msgspec.ValidationError:
         return False
     now = {name: values.get(name, each.default) for name, each in fields.items()}

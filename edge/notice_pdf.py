@@ -27,7 +27,8 @@ def write_pdf(notice: Notice, out: Path, *, lang: Lang, font: Path | None = None
     try:
         fpdf = importlib.import_module("fpdf")
     except ImportError as error:
-        raise NoticeError("fpdf2 is not installed", fix="pip install 'mien[notice]'") from error
+        fix = "provisioning/install puts it on a device; elsewhere: pip install 'mien[notice]'."
+        raise NoticeError("fpdf2 is not installed", fix=fix) from error
     for size_pt in SIZES_PT:
         page = _draw(fpdf, notice, lang, font, size_pt)
         fits = page.page == 1

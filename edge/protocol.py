@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -420,6 +421,7 @@ def _check_schema(kind: type[msgspec.Struct], schema: str) -> None:
         raise UnknownSchema(f"schema {schema!r} is not {expected!r}", fix="Update the older of the two sides.")
 
 
+@cache  # asked for every message, and the answer takes longer than decoding one
 def schema_of(kind: type[msgspec.Struct]) -> str:
     """Return the schema name that messages of struct `kind` carry, e.g. "mien.reading/1"."""
     (default,) = (field.default for field in msgspec.structs.fields(kind) if field.name == "schema")

@@ -96,6 +96,14 @@ def test_where_the_policy_forbids_it_there_is_none_and_the_stretch_is_forgotten(
     assert [alarm.see(reading(n, 0.9), ALLOWED) for n in (3, 4, 5)] == [False, False, True]
 
 
+def test_the_pause_outlasts_a_reload() -> None:
+    before = make_alarm(RULE)
+    assert [before.see(reading(n, 0.9), ALLOWED) for n in range(3)] == [False, False, True]
+    assert before.raised_s == 9.0
+    after = make_alarm(RULE, raised_s=before.raised_s)
+    assert [n for n in range(3, 16) if after.see(reading(n, 0.9), ALLOWED)] == [12]
+
+
 def test_every_actuator_answers_and_one_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     rang = threading.Event()
 
@@ -164,17 +172,18 @@ def vehicle(level: float) -> Config:
         "window": {"length_s": 1.0},
         "outbox": {"folder": ""},
         "alert": {"emotions": ",".join(EMOTIONS), "source": "face", "level": level, "duration_s": 0.0}
-        | {"pin": 5, "sound": False, "length_s": 10.0},
+        | {"pin": 5, "sound": False, "length_s": 10.0, "repeat_s": 8.0},
     }
     return build_config(values, environment={})
 
 
 def test_a_vehicle_without_a_network_switches_its_pin_also_after_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The daemon with no broker, on a fake camera; after a reload another one drives the same pin."""
+    """The daemon with no broker, on a fake camera; after a reload another one drives the same pin, in its time."""
     factory, clock = MockFactory(), SystemClock()
     monkeypatch.setattr("edge.gpio._lgpio_factory", lambda: factory)
     models, portrait = load_models(ModelSettings()), np.asarray(moving_portrait()[0][:, :, ::-1])
     daemons = []  # kept: the pin must be free without the garbage collector's help
+    before = None
     for level in (0.1, 0.2):
         config = vehicle(level)
         connection = Connection(config, clock=clock)
@@ -188,6 +197,7 @@ def test_a_vehicle_without_a_network_switches_its_pin_also_after_a_reload(monkey
             microphone=None,
             mute=Mute(None),
             outbox_state=connection.outbox_state,
+            before=before,
         )
         daemons.append(daemon)
         thread = threading.Thread(target=daemon.run)
@@ -201,3 +211,6 @@ def test_a_vehicle_without_a_network_switches_its_pin_also_after_a_reload(monkey
         connection.stop(1.0)
         assert raised
         assert not factory.pin(5).state
+        if before is not None:
+            assert daemon.last_alert_s - before.last_alert_s >= 8.0 - 1e-3, "repeat_s, although the daemon is another"
+        before = daemon

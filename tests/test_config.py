@@ -166,3 +166,24 @@ def test_every_line_of_the_example_that_is_commented_out_could_be_used(tmp_path:
     used = re.sub(r"(?m)^# ?(\w+ = |\[)", r"\1", example.read_text())
     assert used != example.read_text()
     load(tmp_path, used)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("SITE__MODE", "demo"),
+        ("SITE__JURISDICTION", "US"),
+        ("SITE__OPERATOR", "someone"),
+        ("PRIVACY__OFFLOAD", "crops"),
+        ("PRIVACY__CONSENT_EXPIRES", "9e9"),
+    ],
+)
+def test_no_variable_says_anything_of_the_policy(tmp_path: Path, key: str, value: str) -> None:
+    said = message(tmp_path, GOOD, {f"MIEN__{key}": value})
+    assert said.startswith(f"environment variable MIEN__{key}: ")
+    assert "is policy, which no variable may change" in said
+
+
+def test_a_policy_that_only_variables_give_is_missing(tmp_path: Path) -> None:
+    text = GOOD.replace('mode = "demo"', "")
+    assert "site.mode is missing" in message(tmp_path, text, {"MIEN__SITE__MODE": "demo"})

@@ -68,13 +68,13 @@ def log_out(engine: Engine, token: str, *, now: float) -> None:
             record(session, at=now, actor=user.login, action="logout")
 
 
-def by_cookie(engine: Engine, token: str, *, now: float) -> Login | None:
-    """Return who a session belongs to; None if it has ended or never was."""
+def by_cookie(engine: Engine, token: str, *, now: float, used: bool = True) -> Login | None:
+    """Return who a session belongs to; None if it has ended or never was. `used` False: asking does not prolong it."""
     with Session(engine) as session:
         found = session.get(LoginSession, token_hash(token))
         if found is None or now - found.used_at > IDLE_S or now - found.created_at > LONGEST_S:
             return None
-        if now - found.used_at > TOUCH_S:
+        if used and now - found.used_at > TOUCH_S:
             found.used_at = now
             session.commit()
         return _login(session, found.user_key, found.csrf)

@@ -15,6 +15,7 @@ Kind = Literal["expression", "lost", "down", "temperature", "disk"]
 Modalities = Literal["together", "face", "speech", "both"]
 
 MOST_DURATION_S = 3600.0
+MOST_REPEAT_S = 7 * 86_400.0
 READING_GAP_S = 10.0
 """A longer silence between two readings ends what held: three windows and a bit."""
 
@@ -64,7 +65,7 @@ class Rule:
                 raise AlertError("a threshold is a probability", fix="Give more than 0 and at most 1.")
         if self.kind == "temperature" and not 0.0 < self.threshold <= 150.0:
             raise AlertError("a temperature is in degrees Celsius", fix="Give 1 to 150, e.g. 80.")
-        if not 0.0 <= self.duration_s <= MOST_DURATION_S or not 0.0 <= self.repeat_s <= 7 * 86_400.0:
+        if not 0.0 <= self.duration_s <= MOST_DURATION_S or not 0.0 <= self.repeat_s <= MOST_REPEAT_S:
             raise AlertError("a rule has to hold for 0 to 3600 s, and repeats within 7 days", fix="Give less.")
         quiet_minutes(self.quiet)
 

@@ -17,6 +17,7 @@ from cloud.alerts.post import Post
 from cloud.alerts.senders import Mail
 from cloud.alerts.watch import AlertWatch
 from cloud.counters import Counters
+from cloud.leaving import end_within
 from cloud.link import AckingClient, BrokerAddress, keep_connected
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ async def alerting(
         yield
     finally:
         stop.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(end_within(task, "telling of alerts") for task in tasks))
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)
 

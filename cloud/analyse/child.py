@@ -32,6 +32,7 @@ from cloud.errors import AnalysisError
 from cloud.inference.full import FullModels
 from edge.capture.decode import opened
 from edge.capture.media import MediaFile
+from edge.emotions import EMOTIONS
 from edge.errors import CaptureError
 from edge.perception.detect import open_detector
 from edge.protocol import Distribution, distribution
@@ -69,6 +70,8 @@ class LiveFrame(msgspec.Struct, frozen=True, kw_only=True):
     frame: FrameSeen
     running: Distribution | None
     """Of the largest face, filtered over time; None while there is none."""
+    unsure: bool
+    """Whether that face alone, as it is in this picture, would be an unsure reading."""
 
 
 class Child:
@@ -152,10 +155,12 @@ class Child:
         allow_cpu(self._orders.open_cpu_s)
         image, _, _ = pictures.decode(picture, max_pixels=self._orders.live_pixels, max_width=640)
         frame, observations = self._eye.see(image, time_s)
-        largest = max(observations, key=lambda each: each.area, default=None)
-        filtered = self._running.update(None if largest is None else largest.probs)
-        said = None if filtered is None else distribution(tuple(frame.faces[0].expression.probs), filtered.tolist())
-        return LiveFrame(frame=frame, running=said)
+        largest = max(range(len(observations)), key=lambda place: observations[place].area, default=None)
+        filtered = self._running.update(None if largest is None else observations[largest].probs)
+        if largest is None or filtered is None:
+            return LiveFrame(frame=frame, running=None, unsure=False)
+        said = distribution(EMOTIONS, filtered.tolist())
+        return LiveFrame(frame=frame, running=said, unsure=frame.faces[largest].unsure)
 
     def _facts(self, path: Path) -> Facts:
         media = MediaFile(path)

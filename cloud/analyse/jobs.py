@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.analyse.combine import overall
 from cloud.analyse.files import Files
@@ -158,7 +159,10 @@ class Analyses:
         for lane in self._lanes.values():
             lane.shutdown()
         self.nursery.close()
-        self._records.fail_unfinished()
+        try:
+            self._records.fail_unfinished()
+        except SQLAlchemyError as error:  # a store that is away: it is noted when the service starts again
+            log.warning("what was not done could not be noted: %s", error)
 
     def _row(
         self, owner: Owner, site: str | None, kinds: list[str], keep_days: int | None, *, kept_files: int = 0

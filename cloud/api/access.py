@@ -10,7 +10,8 @@ import secrets
 import time
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from cloud.accounts.roles import LOCAL, Access, Permission
@@ -26,8 +27,11 @@ OPEN_PATHS = ("/healthz", "/readyz", "/login", "/register", "/api/session", "/ap
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 
 
-def login_of(connection: HTTPConnection) -> Login | None:
-    """Return who is asking, by token or cookie; None if nobody is logged in."""
+def login_of(connection: HTTPConnection, *, used: bool = True) -> Login | None:
+    """Return who is asking, by token or cookie; None if nobody is logged in.
+
+    `used` False: to ask does not prolong the session.
+    """
     services = services_of(connection)
     if not services.accounts:
         return Login(LOCAL, must_change=False, csrf=None)
@@ -35,10 +39,24 @@ def login_of(connection: HTTPConnection) -> Login | None:
     if kind.lower() == "bearer" and token.startswith(TOKEN_PREFIX):
         return by_token(services.engine, token, now=time.time())
     cookie = connection.cookies.get(COOKIE)
-    return by_cookie(services.engine, cookie, now=time.time()) if cookie else None
+    return by_cookie(services.engine, cookie, now=time.time(), used=used) if cookie else None
 
 
-def authenticated(connection: HTTPConnection) -> Login:
+BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="An access token, made under /account.")
+SESSION = APIKeyCookie(
+    name=COOKIE,
+    auto_error=False,
+    scheme_name="session",
+    description=f"What POST /api/session sets. What changes something needs the header {CSRF_HEADER} as well, with the "
+    "`csrf` that GET /api/session tells.",
+)
+
+
+def authenticated(
+    connection: HTTPConnection,
+    _token: Annotated[object, Security(BEARER)],
+    _cookie: Annotated[object, Security(SESSION)],
+) -> Login:
     """Return who is asking. Raises HTTPException 401 if nobody is, 403 if another page may be behind it."""
     login = login_of(connection)
     if login is None:

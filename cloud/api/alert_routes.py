@@ -9,48 +9,50 @@ from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from fastapi import APIRouter, HTTPException, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import Field, FiniteFloat
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from cloud.accounts.audit import record
 from cloud.accounts.roles import Access, Permission
-from cloud.alerts.rules import Kind, Modalities, Rule
+from cloud.alerts.rules import MOST_DURATION_S, MOST_REPEAT_S, Kind, Modalities, Rule
 from cloud.alerts.senders import check_target
 from cloud.alerts.watch import tell
 from cloud.api.access import NOT_FOUND, check_site, needs
-from cloud.api.reading_routes import Name
+from cloud.api.fields import BeforeQuery, DeviceName, EmotionName, KeyPath, Line, NameQuery, Sent, Site
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts, Services
+from cloud.api.views import AlertList, AlertView, ChannelList, ChannelMade, Nothing, RuleList, RuleView
 from cloud.errors import AlertError
 from cloud.store.alerts import AlertRow, ChannelRow, RuleRow
 from cloud.store.models import Device
 
 router = APIRouter(tags=["alerts"])
 MAX_LIMIT = 500
+QUIET = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$|^$"
 MOST_RULES = 100
 """Of one site; so many channels, too."""
 
 Reader = Annotated[Access, needs(Permission.READ_DEVICES)]
 Operator = Annotated[Access, needs(Permission.MANAGE_ALERTS)]
 Manager = Annotated[Access, needs(Permission.MANAGE_SITE)]
-Site = Annotated[str, Field(pattern="^[a-z0-9-]{1,36}$", examples=["school-1"])]
 
 
-class RuleBody(BaseModel):
+class RuleBody(Sent):
     """What to look out for; docs/alerts.md explains the fields."""
 
-    name: str = Field(min_length=1, max_length=64, examples=["angry voices"])
+    name: Line = Field(min_length=1, max_length=64, examples=["angry voices"])
     kind: Kind = "expression"
-    device: str | None = Field(None, pattern="^[a-z0-9-]{1,36}$")
-    emotions: list[str] = Field(default_factory=list, max_length=8, examples=[["angry", "fear"]])
-    threshold: float = Field(0.6, description="a probability, or degrees Celsius")
+    device: DeviceName | None = None
+    emotions: list[EmotionName] = Field(default_factory=list, max_length=8, examples=[["angry", "fear"]])
+    threshold: FiniteFloat = Field(0.6, description="a probability, or degrees Celsius")
     modalities: Modalities = "together"
     count_unsure: bool = False
-    duration_s: float = 30.0
-    repeat_s: float = 600.0
-    quiet: str = Field("", max_length=11, examples=["22:00-06:00"])
-    zone: str = Field("UTC", max_length=40, examples=["Europe/Berlin"])
+    duration_s: FiniteFloat = Field(30.0, ge=0, le=MOST_DURATION_S)
+    repeat_s: FiniteFloat = Field(600.0, ge=0, le=MOST_REPEAT_S)
+    quiet: str = Field("", pattern=QUIET, examples=["22:00-06:00"])
+    zone: Line = Field("UTC", max_length=40, examples=["Europe/Berlin"])
 
     def rule(self) -> Rule:
         """Return it checked. Raises AlertError."""
@@ -71,22 +73,22 @@ class RuleChange(RuleBody):
     enabled: bool = True
 
 
-class NewChannel(BaseModel):
+class NewChannel(Sent):
     """Somebody to be told of all alerts of a site."""
 
     site: Site
     kind: Literal["webhook", "mail", "sns"]
-    target: str = Field(max_length=500, examples=["https://example.org/mien"])
+    target: Line = Field(max_length=500, examples=["https://example.org/mien"])
 
 
-@router.get("/api/alerts")
+@router.get("/api/alerts", responses=answers(AlertList))
 def read(
     services: Parts,
     access: Reader,
-    site: Name = None,
+    site: NameQuery = None,
     state: Annotated[Literal["open", "all"], Query()] = "all",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
-    before: Annotated[int | None, Query(ge=0, lt=2**63, description="the key of an alert: only older ones")] = None,
+    before: BeforeQuery = None,
 ) -> Response:
     """The alerts of your sites, newest first. Those about expressions only where you may see readings."""
     query = _visible(access).order_by(AlertRow.key.desc()).limit(limit)
@@ -100,8 +102,8 @@ def read(
         return json_reply({"alerts": [_view(*row) for row in session.execute(query)]})
 
 
-@router.post("/api/alerts/{identifier}/acknowledgement")
-def acknowledge(services: Parts, access: Operator, identifier: int) -> Response:
+@router.post("/api/alerts/{identifier}/acknowledgement", responses=answers(AlertView, NOT_FOUND))
+def acknowledge(services: Parts, access: Operator, identifier: KeyPath) -> Response:
     """Say that you know of an alert: it is not told again. It stays open until what it is about ends."""
     now = time.time()
     with Session(services.engine) as session, session.begin():
@@ -117,7 +119,7 @@ def acknowledge(services: Parts, access: Operator, identifier: int) -> Response:
         return json_reply(_view(alert, site, device))
 
 
-@router.get("/api/alert-rules")
+@router.get("/api/alert-rules", responses=answers(RuleList))
 def read_rules(services: Parts, access: Operator) -> Response:
     """The rules of your sites."""
     query = _at_sites(
@@ -127,7 +129,7 @@ def read_rules(services: Parts, access: Operator) -> Response:
         return json_reply({"rules": [_rule_view(row) for row in session.scalars(query)]})
 
 
-@router.post("/api/alert-rules", status_code=201)
+@router.post("/api/alert-rules", status_code=201, responses=answers(RuleView, NOT_FOUND, status=201))
 def create_rule(services: Parts, access: Operator, new: NewRule) -> Response:
     """Make a rule; it holds from now on."""
     check_site(access, Permission.MANAGE_ALERTS, new.site)
@@ -141,8 +143,8 @@ def create_rule(services: Parts, access: Operator, new: NewRule) -> Response:
         return json_reply(_rule_view(row), 201)
 
 
-@router.put("/api/alert-rules/{identifier}")
-def change_rule(services: Parts, access: Operator, identifier: int, change: RuleChange) -> Response:
+@router.put("/api/alert-rules/{identifier}", responses=answers(RuleView, NOT_FOUND))
+def change_rule(services: Parts, access: Operator, identifier: KeyPath, change: RuleChange) -> Response:
     """Replace a rule, or switch it off. Its open alerts go on if it still holds."""
     with Session(services.engine) as session, session.begin():
         row = _own(session, RuleRow, identifier, access, Permission.MANAGE_ALERTS)
@@ -152,8 +154,8 @@ def change_rule(services: Parts, access: Operator, identifier: int, change: Rule
         return json_reply(_rule_view(row))
 
 
-@router.delete("/api/alert-rules/{identifier}")
-def delete_rule(services: Parts, access: Operator, identifier: int) -> Response:
+@router.delete("/api/alert-rules/{identifier}", responses=answers(Nothing, NOT_FOUND))
+def delete_rule(services: Parts, access: Operator, identifier: KeyPath) -> Response:
     """Delete a rule; what it found stays, and is cleared."""
     with Session(services.engine) as session, session.begin():
         row = _own(session, RuleRow, identifier, access, Permission.MANAGE_ALERTS)
@@ -162,7 +164,7 @@ def delete_rule(services: Parts, access: Operator, identifier: int) -> Response:
     return json_reply({})
 
 
-@router.get("/api/alert-channels")
+@router.get("/api/alert-channels", responses=answers(ChannelList))
 def read_channels(services: Parts, access: Manager) -> Response:
     """Who is told of the alerts of your sites, and what of it can be sent here. Secrets are not shown again."""
     query = _at_sites(select(ChannelRow).order_by(ChannelRow.key), ChannelRow.site, access, Permission.MANAGE_SITE)
@@ -173,7 +175,7 @@ def read_channels(services: Parts, access: Manager) -> Response:
     return json_reply({"channels": views, "kinds": sorted(services.alert_channels)})
 
 
-@router.post("/api/alert-channels", status_code=201)
+@router.post("/api/alert-channels", status_code=201, responses=answers(ChannelMade, NOT_FOUND, status=201))
 def create_channel(services: Parts, access: Manager, new: NewChannel) -> Response:
     """Have somebody told. The answer has the secret that signs webhooks, once."""
     check_site(access, Permission.MANAGE_SITE, new.site)
@@ -189,8 +191,8 @@ def create_channel(services: Parts, access: Manager, new: NewChannel) -> Respons
         return json_reply({"key": row.key, "secret": secret}, 201)
 
 
-@router.delete("/api/alert-channels/{identifier}")
-def delete_channel(services: Parts, access: Manager, identifier: int) -> Response:
+@router.delete("/api/alert-channels/{identifier}", responses=answers(Nothing, NOT_FOUND))
+def delete_channel(services: Parts, access: Manager, identifier: KeyPath) -> Response:
     """Stop telling somebody; what is still to be told there is not."""
     with Session(services.engine) as session, session.begin():
         row = _own(session, ChannelRow, identifier, access, Permission.MANAGE_SITE)
@@ -216,7 +218,7 @@ def _at_sites(query: Any, column: Any, access: Access, permission: Permission) -
 
 
 def _own(session: Session, table: Any, key: int, access: Access, permission: Permission) -> Any:
-    row = session.get(table, key) if key < 2**63 else None
+    row = session.get(table, key)
     if row is None or not access.may(permission, row.site):
         raise HTTPException(NOT_FOUND, "There is no such rule or channel, or not for you.")
     return row

@@ -7,7 +7,7 @@ import time
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field, ValidationError
@@ -17,9 +17,13 @@ from cloud.analyse.jobs import Analyses, Upload
 from cloud.analyse.records import Owner
 from cloud.analyse.table import as_csv
 from cloud.api.access import NOT_FOUND, check_site, needs
+from cloud.api.data_views import Analysis, AnalysisList, AnalysisResult
+from cloud.api.fields import NAME_PATTERN, AnalysisPath, Site
+from cloud.api.openapi import Answers, answers
 from cloud.api.replies import NO_STORE, json_reply
 from cloud.api.services import Parts
 from cloud.api.upload import UNPROCESSABLE, Received
+from cloud.api.views import Nothing
 from cloud.errors import AnalysisError
 
 RETRY_STATUS = (429, 503)
@@ -44,9 +48,9 @@ class Wanted(BaseModel):
     """What is wanted, besides the files."""
 
     text: str = Field("", max_length=25_000, examples=["I can't believe you did that!"])
-    site: str | None = Field(None, max_length=36, examples=["school-1"])
+    site: Site | None = None
     """On whose behalf; may be left out where there is one site only."""
-    keep_days: int | None = Field(None, ge=1)
+    keep_days: int | None = Field(None, ge=1, examples=[7])
     """Keep files and result for so many days; without it the files are deleted at once, the result after a day."""
 
 
@@ -57,7 +61,7 @@ FORM_FIELDS = {
         "items": {"type": "string", "contentMediaType": "application/octet-stream"},
     },
     "text": {"type": "string", "maxLength": 25_000},
-    "site": {"type": "string", "maxLength": 36},
+    "site": {"type": "string", "pattern": NAME_PATTERN},
     "keep_days": {"type": "integer", "minimum": 1},
 }
 BODY = {
@@ -69,9 +73,23 @@ BODY = {
         },
     }
 }
+REFUSALS = (400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)
+CREATED = answers(Analysis, *REFUSALS, status=202) | answers(Analysis, status=201)
+TABLE: Answers = answers(Nothing, NOT_FOUND) | {
+    200: {
+        "description": "A row for each face, window, modality and sentence.",
+        "content": {"text/csv": {"schema": {"type": "string"}, "example": "part,row,time_s\n1,frame,0.0\n"}},
+    }
+}
+FILE: Answers = answers(Nothing, NOT_FOUND) | {
+    200: {
+        "description": "The file as it was sent.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 
-@router.post("", status_code=202, openapi_extra=BODY)
+@router.post("", status_code=202, openapi_extra=BODY, responses=CREATED)
 async def create(
     request: Request,
     access: Analyst,
@@ -85,22 +103,27 @@ async def create(
     """
     owner = _owner(access)
     slot = await run_in_threadpool(analyses.admit, owner)
+    uploads: list[Upload] = []
     try:
         wanted, uploads = await _receive(request, analyses)
         site = _site(access, wanted.site)
         _check_days(wanted.keep_days, analyses)
     except BaseException:
+        for upload in uploads:
+            upload.file.close()
         slot.release()
         raise
     identifier = await run_in_threadpool(
         analyses.begin, slot, site=site, uploads=uploads, text=wanted.text, keep_days=wanted.keep_days
     )
+    if await request.is_disconnected():  # nobody was told of it, so nobody could cancel it
+        await run_in_threadpool(analyses.delete, owner, identifier)
     reply = await _wait_for(analyses, owner, identifier, wait)
     reply.headers["Location"] = f"/api/analyses/{identifier}"
     return reply
 
 
-@router.get("")
+@router.get("", responses=answers(AnalysisList, NOT_FOUND))
 def read_all(access: Analyst, analyses: Analyser) -> Response:
     """Your analyses, newest first, without their results; and how large uploads may be."""
     limits = analyses.limits
@@ -109,28 +132,33 @@ def read_all(access: Analyst, analyses: Analyser) -> Response:
     return json_reply({"analyses": analyses.all_of(_owner(access)), "limits": most | more})
 
 
-@router.get("/{identifier}")
-def read(access: Analyst, analyses: Analyser, identifier: str) -> Response:
+@router.get("/{identifier}", responses=answers(Analysis, NOT_FOUND))
+def read(access: Analyst, analyses: Analyser, identifier: AnalysisPath) -> Response:
     """How far one of your analyses is, and its result once it is there."""
     return json_reply(_whole(*_found(analyses, access, identifier)))
 
 
-@router.get("/{identifier}/result.json")
-def download_json(access: Analyst, analyses: Analyser, identifier: str) -> Response:
+@router.get("/{identifier}/result.json", responses=answers(AnalysisResult, NOT_FOUND))
+def download_json(access: Analyst, analyses: Analyser, identifier: AnalysisPath) -> Response:
     """The result alone, as a file."""
     result = _result(analyses, access, identifier)
     return Response(result, headers=_as_file(identifier, "json"), media_type="application/json")
 
 
-@router.get("/{identifier}/result.csv")
-def download_csv(access: Analyst, analyses: Analyser, identifier: str) -> Response:
+@router.get("/{identifier}/result.csv", response_class=Response, responses=TABLE)
+def download_csv(access: Analyst, analyses: Analyser, identifier: AnalysisPath) -> Response:
     """The result as a table: a row for each face, window, modality and sentence."""
     table = as_csv(msgspec.json.decode(_result(analyses, access, identifier)))
     return Response(table, headers=_as_file(identifier, "csv"), media_type="text/csv; charset=utf-8")
 
 
-@router.get("/{identifier}/files/{number}")
-def download_file(access: Analyst, analyses: Analyser, identifier: str, number: int) -> Response:
+@router.get("/{identifier}/files/{number}", response_class=Response, responses=FILE)
+def download_file(
+    access: Analyst,
+    analyses: Analyser,
+    identifier: AnalysisPath,
+    number: Annotated[int, Path(ge=0, lt=100, examples=[0])],
+) -> Response:
     """A file that you asked to keep."""
     view, _ = _found(analyses, access, identifier)
     if not 0 <= number < view["kept_files"] or view["state"] != "done":
@@ -139,8 +167,8 @@ def download_file(access: Analyst, analyses: Analyser, identifier: str, number: 
     return FileResponse(path, headers=NO_STORE, media_type="application/octet-stream", filename=path.name)
 
 
-@router.delete("/{identifier}")
-def delete(access: Analyst, analyses: Analyser, identifier: str) -> Response:
+@router.delete("/{identifier}", responses=answers(Nothing, NOT_FOUND))
+def delete(access: Analyst, analyses: Analyser, identifier: AnalysisPath) -> Response:
     """Cancel an analysis if it is not done, and delete all that is left of it."""
     if not analyses.delete(_owner(access), identifier):
         raise _not_found()
@@ -213,14 +241,14 @@ async def _wait_for(analyses: Analyses, owner: Owner, identifier: str, wait_s: f
         await asyncio.sleep(POLL_S)
 
 
-def _found(analyses: Analyses, access: Access, identifier: str) -> tuple[dict[str, Any], bytes | None]:
+def _found(analyses: Analyses, access: Access, identifier: AnalysisPath) -> tuple[dict[str, Any], bytes | None]:
     found = analyses.get(_owner(access), identifier)
     if found is None:
         raise _not_found()
     return found
 
 
-def _result(analyses: Analyses, access: Access, identifier: str) -> bytes:
+def _result(analyses: Analyses, access: Access, identifier: AnalysisPath) -> bytes:
     _, result = _found(analyses, access, identifier)
     if result is None:
         raise HTTPException(NOT_FOUND, "There is no result, or not yet.")

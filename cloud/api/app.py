@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from cloud.api import (
     alert_routes,
@@ -22,10 +31,13 @@ from cloud.api import (
     webcam_routes,
 )
 from cloud.api.guard import Guard
+from cloud.api.openapi import complete
 from cloud.api.replies import json_reply
 from cloud.api.services import Services
 from cloud.errors import AccountError, AlertError, AnalysisError, HistoryError, PrivacyError, TextError
 from edge import __version__
+
+log = logging.getLogger(__name__)
 
 ROUTERS = (
     health_routes.router,
@@ -62,6 +74,10 @@ def create_app(services: Services) -> FastAPI:
     async def no_text(_request: Request, error: TextError) -> Response:
         return json_reply({"detail": str(error), "code": error.code}, 422)
 
+    @app.exception_handler(404)
+    async def missing(request: Request, error: HTTPException) -> Response:
+        return await run_in_threadpool(pages.missing, request) or await http_exception_handler(request, error)
+
     @app.exception_handler(AccountError)
     @app.exception_handler(AlertError)
     @app.exception_handler(HistoryError)
@@ -69,4 +85,26 @@ def create_app(services: Services) -> FastAPI:
     async def unacceptable(_request: Request, error: Exception) -> Response:
         return json_reply({"detail": str(error)}, 422)
 
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(_request: Request, error: RequestValidationError) -> Response:
+        # What was sent is not said again: it may be a password, or no text at all.
+        said = (f"{'.'.join(str(part) for part in one['loc'][1:]) or 'body'}: {one['msg']}" for one in error.errors())
+        return json_reply({"detail": "; ".join(said)}, 422)
+
+    @app.exception_handler(405)
+    async def no_method(request: Request, _error: Exception) -> Response:
+        # Starlette names only the methods of the first route of this address.
+        routes = (route for router in ROUTERS for route in router.routes)
+        matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+        methods = {method for route in matching if isinstance(route, APIRoute) for method in route.methods or ()}
+        reply = json_reply({"detail": "Method Not Allowed"}, 405)
+        reply.headers["Allow"] = ", ".join(sorted(methods))
+        return reply
+
+    @app.exception_handler(OperationalError)
+    async def no_store(_request: Request, error: OperationalError) -> Response:
+        log.warning("the store cannot be used: %s", error.orig)
+        return json_reply({"detail": "The store cannot be used at the moment. Please try again."}, 503)
+
+    app.openapi = complete(app)  # type: ignore[method-assign]  # FastAPI's own way of changing it
     return app

@@ -10,19 +10,22 @@ from sqlalchemy.orm import Session
 
 from cloud.accounts.roles import Access, Permission
 from cloud.api.access import needs
+from cloud.api.fields import BeforeQuery
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts
+from cloud.api.views import AuditList
 from cloud.store.accounts import AuditRow
 
 router = APIRouter(tags=["audit"])
 
 
-@router.get("/api/audit")
+@router.get("/api/audit", responses=answers(AuditList))
 def read(
     services: Parts,
     access: Annotated[Access, needs(Permission.READ_AUDIT)],
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    before: Annotated[int | None, Query(ge=0, lt=2**63, description="the key of a line: only older ones")] = None,
+    before: BeforeQuery = None,
 ) -> Response:
     """What was done at your sites, newest first; with a role at all sites also what concerns none."""
     query = select(AuditRow).order_by(AuditRow.key.desc()).limit(limit)

@@ -12,8 +12,9 @@ import socket
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud.api.replies import json_reply
 
 POLICY = "; ".join(
     (
@@ -62,9 +63,12 @@ def is_own_host(host: str, names: frozenset[str] = frozenset()) -> bool:
     return True
 
 
-def is_same_origin(origin: str | None, host: str) -> bool:
-    """Say whether a page of this service (or a program, which sends no Origin) opens the socket."""
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+def is_same_origin(origin: str | None, host: str, *, https: bool = False) -> bool:
+    """Say whether a page of this service (or a program, which sends no Origin) asks; over https only one of https."""
+    if origin is None:
+        return True
+    page = urlsplit(origin)
+    return page.netloc.lower() == host.lower() and (page.scheme == "https" or not https)
 
 
 class Guard:
@@ -81,8 +85,9 @@ class Guard:
             return
         headers = Headers(scope=scope)
         host = headers.get("host", "")
+        own_page = is_same_origin(headers.get("origin"), host, https=scope["scheme"] in ("https", "wss"))
         if scope["type"] == "websocket":
-            if is_own_host(host, self._names) and is_same_origin(headers.get("origin"), host):
+            if is_own_host(host, self._names) and own_page:
                 await self._app(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": _WS_FORBIDDEN, "reason": "foreign origin"})
@@ -96,7 +101,7 @@ class Guard:
 
         application: ASGIApp = self._app
         if not is_own_host(host, self._names):
-            application = PlainTextResponse(f"This service does not answer to the name {host!r}.\n", status_code=421)
-        elif scope["method"] not in _SAFE_METHODS and not is_same_origin(headers.get("origin"), host):
-            application = PlainTextResponse("Another page may not change anything here.\n", status_code=403)
+            application = json_reply({"detail": f"This service does not answer to the name {host!r}."}, 421)
+        elif scope["method"] not in _SAFE_METHODS and not own_page:
+            application = json_reply({"detail": "Another page may not change anything here."}, 403)
         await application(scope, receive, send_with_headers)

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Query, Response
 
 from cloud.accounts.roles import Access, Permission
 from cloud.api.access import needs
-from cloud.api.reading_routes import Name
+from cloud.api.data_views import HealthHistory, HistoryView
+from cloud.api.fields import NameQuery, UnixSeconds
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts
 from cloud.store.history import Period, Resolution, health_history, history
@@ -17,8 +19,11 @@ from cloud.store.history import Period, Resolution, health_history, history
 router = APIRouter(tags=["history"])
 DAY_S = 86_400.0
 
-When = Annotated[float | None, Query(description="Unix seconds", examples=[1_770_000_000])]
-From = Annotated[float | None, Query(alias="from", description="Unix seconds; a day before `until` if left out")]
+When = Annotated[UnixSeconds | None, Query(description="Unix seconds", examples=[1_770_000_000])]
+From = Annotated[
+    UnixSeconds | None,
+    Query(alias="from", description="Unix seconds; a day before `until` if left out", examples=[1_769_990_000]),
+]
 
 
 def _period(
@@ -29,12 +34,12 @@ def _period(
     return Period(access.sites(permission), end - DAY_S if start is None else start, end, *place)
 
 
-@router.get("/api/history")
+@router.get("/api/history", responses=answers(HistoryView))
 def perception(
     services: Parts,
     access: Annotated[Access, needs(Permission.READ_READINGS)],
-    site: Name = None,
-    device: Name = None,
+    site: NameQuery = None,
+    device: NameQuery = None,
     start: From = None,
     until: When = None,
     resolution: Resolution = "auto",
@@ -48,12 +53,12 @@ def perception(
     return json_reply(history(services.engine, period, resolution))
 
 
-@router.get("/api/history/health")
+@router.get("/api/history/health", responses=answers(HealthHistory))
 def health(
     services: Parts,
     access: Annotated[Access, needs(Permission.READ_DEVICES)],
-    site: Name = None,
-    device: Name = None,
+    site: NameQuery = None,
+    device: NameQuery = None,
     start: From = None,
     until: When = None,
 ) -> Response:

@@ -13,7 +13,7 @@ from fastapi.templating import Jinja2Templates
 
 from cloud.accounts.roles import ROLES, Permission
 from cloud.accounts.sessions import Login
-from cloud.api.access import FORBIDDEN, login_of
+from cloud.api.access import FORBIDDEN, NOT_FOUND, login_of
 from cloud.api.services import Parts, services_of
 from edge import __version__
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
@@ -41,7 +41,8 @@ def page(request: Request, name: str, permission: Permission | None, **context: 
     """Return the page of a template, or the way to log in, or a refusal. Without `permission` a login is enough."""
     login = login_of(request)
     if login is None:
-        return RedirectResponse(f"/login?next={quote(request.url.path)}", SEE_OTHER)
+        wanted = f"{request.url.path}?{request.url.query}".removesuffix("?")
+        return RedirectResponse(f"/login?next={quote(wanted)}", SEE_OTHER)
     if login.must_change and name != "account.html":
         return RedirectResponse("/account", SEE_OTHER)
     if permission is not None and not login.access.may(permission):
@@ -50,7 +51,8 @@ def page(request: Request, name: str, permission: Permission | None, **context: 
 
 
 def _render(request: Request, name: str, login: Login | None, status: int = 200, **context: Any) -> Response:
-    menu = [entry for entry in MENU if login is not None and login.access.may(entry[2])]
+    inside = login is not None and not login.must_change
+    menu = [entry for entry in MENU if inside and login and login.access.may(entry[2])]
     common = {
         "version": __version__,
         "login": login,
@@ -60,6 +62,13 @@ def _render(request: Request, name: str, login: Login | None, status: int = 200,
     }
     headers = {"Cache-Control": "no-cache"}
     return templates.TemplateResponse(request, name, common | context, status_code=status, headers=headers)
+
+
+def missing(request: Request) -> Response | None:
+    """Return a page for a person at a wrong address; None where a program has asked for what is not there."""
+    if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+        return None
+    return _render(request, "missing.html", login_of(request), NOT_FOUND)
 
 
 @router.get("/")
@@ -115,7 +124,8 @@ def analyse_page(request: Request, services: Parts) -> Response:
         return page(request, "no_analysis.html", Permission.ANALYSE)
     login = login_of(request)
     sites = login.access.sites(Permission.ANALYSE) if login is not None else None
-    return page(request, "analyse.html", Permission.ANALYSE, limits=services.analyses.limits, sites=sorted(sites or ()))
+    filled = {"limits": services.analyses.limits, "sites": sorted(sites or ()), "emotions": SPEECH_EMOTIONS}
+    return page(request, "analyse.html", Permission.ANALYSE, **filled)
 
 
 @router.get("/webcam")

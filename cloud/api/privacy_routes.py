@@ -7,22 +7,25 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cloud import store
 from cloud.accounts.roles import Access, Permission
 from cloud.api.access import NOT_FOUND, check_site, needs
+from cloud.api.fields import DeviceName, Sent, SitePath, UnixSeconds, Whole
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts
+from cloud.api.views import Erased, RetentionOfSite, SiteList
 from cloud.store.erasure import EVER, erase
 from cloud.store.retention import MOST_DAYS, Retention, retention_of, set_retention
 
 router = APIRouter(prefix="/api/sites", tags=["privacy"])
 Manager = Annotated[Access, needs(Permission.MANAGE_SITE)]
-Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
+Days = Annotated[Whole, Field(ge=1, le=MOST_DAYS)]
 
 
-class RetentionChange(BaseModel):
+class RetentionChange(Sent):
     """Days; readings <= minutes <= hours."""
 
     readings_days: Days = Field(examples=[30])
@@ -31,15 +34,15 @@ class RetentionChange(BaseModel):
     events_days: Days = Field(examples=[90])
 
 
-class Erasure(BaseModel):
+class Erasure(Sent):
     """A period in Unix seconds. Without a device: all of the site; without `from`: from the beginning."""
 
-    device: str | None = Field(None, pattern="^[a-z0-9-]{1,36}$")
-    start: float | None = Field(None, alias="from", examples=[1_770_000_000])
-    until: float = Field(examples=[1_770_003_600])
+    device: DeviceName | None = None
+    start: UnixSeconds | None = Field(None, alias="from", examples=[1_770_000_000])
+    until: UnixSeconds = Field(examples=[1_770_003_600])
 
 
-@router.get("")
+@router.get("", responses=answers(SiteList))
 def read(services: Parts, access: Manager) -> Response:
     """The sites that you manage, with their devices and for how many days they keep what."""
     views: dict[str, dict[str, Any]] = {}
@@ -51,8 +54,8 @@ def read(services: Parts, access: Manager) -> Response:
     return json_reply({"sites": list(views.values())})
 
 
-@router.put("/{site}/retention")
-def change_retention(services: Parts, access: Manager, site: str, change: RetentionChange) -> Response:
+@router.put("/{site}/retention", responses=answers(RetentionOfSite, NOT_FOUND))
+def change_retention(services: Parts, access: Manager, site: SitePath, change: RetentionChange) -> Response:
     """Change for how many days a site keeps what; what is older goes within the hour."""
     check_site(access, Permission.MANAGE_SITE, site)
     wanted = Retention(**change.model_dump())
@@ -60,8 +63,8 @@ def change_retention(services: Parts, access: Manager, site: str, change: Retent
     return json_reply({"site": site, "retention": asdict(wanted)})
 
 
-@router.post("/{site}/erasures")
-def erase_period(services: Parts, access: Manager, site: str, wanted: Erasure) -> Response:
+@router.post("/{site}/erasures", responses=answers(Erased, NOT_FOUND))
+def erase_period(services: Parts, access: Manager, site: SitePath, wanted: Erasure) -> Response:
     """Erase what was said in a period, for good, late messages included. Answers when it is done: counts per table."""
     check_site(access, Permission.MANAGE_SITE, site)
     known = [one["device"] for one in store.devices(services.engine, sites=frozenset({site}))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, WebSocket
@@ -9,30 +10,43 @@ from fastapi import APIRouter, Query, Response, WebSocket
 from cloud import store
 from cloud.accounts.roles import Access, Permission
 from cloud.api.access import login_of, needs
+from cloud.api.data_views import DeviceList, ReadingList
+from cloud.api.fields import NameQuery
 from cloud.api.live import serve_watcher
+from cloud.api.openapi import Answers, answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts, services_of
+from cloud.api.sockets import NOT_LOGGED_IN, close
 
 MAX_LIMIT = 1000
-Name = Annotated[str | None, Query(pattern="^[a-z0-9-]{1,36}$", examples=["school-1"])]
 ReadingId = Annotated[str | None, Query(pattern="^[0-9A-HJKMNP-TV-Z]{26}$")]
 
 router = APIRouter(tags=["readings"])
-NOT_LOGGED_IN = 4401
+COUNTERS: Answers = {
+    200: {
+        "description": "Name -> count.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "additionalProperties": {"type": "integer"}},
+                "example": {"ingest.received": 1204, "ingest.stored": 1200},
+            }
+        },
+    }
+}
 
 
-@router.get("/api/devices")
+@router.get("/api/devices", responses=answers(DeviceList))
 def devices(services: Parts, access: Annotated[Access, needs(Permission.READ_DEVICES)]) -> Response:
     """All devices of your sites with their last state."""
     return json_reply({"devices": store.devices(services.engine, sites=access.sites(Permission.READ_DEVICES))})
 
 
-@router.get("/api/readings")
+@router.get("/api/readings", responses=answers(ReadingList))
 def readings(
     services: Parts,
     access: Annotated[Access, needs(Permission.READ_READINGS)],
-    site: Name = None,
-    device: Name = None,
+    site: NameQuery = None,
+    device: NameQuery = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
     before: ReadingId = None,
 ) -> Response:
@@ -42,7 +56,7 @@ def readings(
     return json_reply({"readings": found})
 
 
-@router.get("/api/counters")
+@router.get("/api/counters", responses=COUNTERS)
 def count(services: Parts, _access: Annotated[Access, needs(Permission.MANAGE_SITE)]) -> Response:
     """What the service has counted since it started."""
     return json_reply(services.counters.snapshot())
@@ -52,8 +66,8 @@ def count(services: Parts, _access: Annotated[Access, needs(Permission.MANAGE_SI
 async def live(socket: WebSocket) -> None:
     """Everything that is stored from now on, of the sites that the watcher may see."""
     services = services_of(socket)
-    login = login_of(socket)
+    login = await asyncio.to_thread(login_of, socket)
     if login is None or login.must_change:
-        await socket.close(NOT_LOGGED_IN, "please log in")
+        await close(socket, NOT_LOGGED_IN)
         return
-    await serve_watcher(socket, services.live, login.access)
+    await serve_watcher(socket, services.live, login)

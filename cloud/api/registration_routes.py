@@ -6,17 +6,20 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from cloud.accounts.audit import record
 from cloud.accounts.invitations import invite, open_invitations, register_invited, register_pending
-from cloud.accounts.roles import ROLES, Access, Grant, Permission
+from cloud.accounts.roles import Access, Grant, Permission
 from cloud.api.access import FORBIDDEN, NOT_FOUND, needs
+from cloud.api.fields import HashPath, Line, RoleName, Sent, Site, SiteOrAll, Whole
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts
-from cloud.api.session_routes import too_many
-from cloud.errors import AccountError
+from cloud.api.session_routes import TOO_MANY, too_many
+from cloud.api.user_routes import Password
+from cloud.api.views import InvitationList, InvitationMade, Nothing, Registered
 from cloud.store.accounts import Invitation
 
 router = APIRouter(tags=["registration"])
@@ -25,24 +28,24 @@ ID_LENGTH = 16
 """Hex digits of a secret's hash by which an invitation is called."""
 
 
-class NewInvitation(BaseModel):
+class NewInvitation(Sent):
     """For one person."""
 
-    site: str = Field(max_length=36, examples=["school-1"])
-    role: str = Field(max_length=16, examples=["viewer"])
-    days: int = Field(7, ge=1, le=90)
+    site: SiteOrAll
+    role: RoleName
+    days: Whole = Field(7, ge=1, le=90)
 
 
-class Registration(BaseModel):
+class Registration(Sent):
     """With the secret of an invitation, or with the site at which an admin shall approve."""
 
-    login: str = Field(max_length=100)
-    password: str = Field(max_length=200)
-    invitation: str | None = Field(None, max_length=100)
-    site: str | None = Field(None, max_length=36)
+    login: Line = Field(max_length=100, examples=["ada@school.example"])
+    password: Password
+    invitation: str | None = Field(None, max_length=100, examples=["c2VjcmV0IG9mIGFuIGludml0YXRpb24"])
+    site: Site | None = None
 
 
-@router.get("/api/invitations")
+@router.get("/api/invitations", responses=answers(InvitationList))
 def read(services: Parts, access: Admin) -> Response:
     """The invitations to your sites that can still be used; their secrets are not kept."""
     with Session(services.engine) as session:
@@ -60,20 +63,18 @@ def read(services: Parts, access: Admin) -> Response:
         return json_reply({"invitations": views})
 
 
-@router.post("/api/invitations", status_code=201)
+@router.post("/api/invitations", status_code=201, responses=answers(InvitationMade, status=201))
 def create(services: Parts, access: Admin, new: NewInvitation) -> Response:
     """Invite one person. The answer has the secret for /register?invitation=..., once."""
     if not access.may(Permission.MANAGE_USERS, new.site):
         raise HTTPException(FORBIDDEN, f"You are no admin of {new.site}.")
-    if new.role not in ROLES:
-        raise AccountError(f"there is no role {new.role!r}", fix=f"Roles are {', '.join(ROLES)}.")
     with Session(services.engine) as session, session.begin():
         token = invite(session, Grant(new.site, new.role), days=new.days, actor=access.login, now=time.time())
     return json_reply({"invitation": token}, 201)
 
 
-@router.delete("/api/invitations/{identifier}")
-def withdraw(services: Parts, access: Admin, identifier: str) -> Response:
+@router.delete("/api/invitations/{identifier}", responses=answers(Nothing, NOT_FOUND))
+def withdraw(services: Parts, access: Admin, identifier: HashPath) -> Response:
     """Withdraw an invitation that nobody has used."""
     now = time.time()
     with Session(services.engine) as session, session.begin():
@@ -85,7 +86,7 @@ def withdraw(services: Parts, access: Admin, identifier: str) -> Response:
     raise HTTPException(NOT_FOUND, "There is no such invitation, or not for you.")
 
 
-@router.post("/api/registration", status_code=201)
+@router.post("/api/registration", status_code=201, responses=answers(Registered, FORBIDDEN, TOO_MANY, status=201))
 def register(services: Parts, request: Request, wanted: Registration) -> Response:
     """Make one's own account: active with an invitation; else waiting for an admin, where the service allows it."""
     address = request.client.host if request.client is not None else ""

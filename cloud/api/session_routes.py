@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated
 
-from fastapi import APIRouter, Body, HTTPException, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from cloud.accounts.passwords import matches
+from cloud.accounts.passwords import LONGEST_BYTES, SHORTEST, matches
 from cloud.accounts.roles import ROLES
 from cloud.accounts.sessions import LONGEST_S, log_in, log_out
 from cloud.accounts.users import set_password
-from cloud.api.access import COOKIE, FORBIDDEN, UNAUTHORIZED, LoggedIn
+from cloud.api import access
+from cloud.api.access import COOKIE, FORBIDDEN, UNAUTHORIZED
+from cloud.api.fields import Line, Sent
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts, Services
+from cloud.api.views import LoggedIn, Nothing, SessionView
 from cloud.store.accounts import User
 
 TOO_MANY = 429
 router = APIRouter(tags=["session"])
 
 
-class Credentials(BaseModel):
+class Credentials(Sent):
     """What the login page sends."""
 
-    login: str = Field(max_length=100, examples=["ada@school.example"])
+    login: Line = Field(max_length=100, examples=["ada@school.example"])
     password: str = Field(max_length=200, examples=["correct horse battery"])
 
 
-@router.post("/api/session")
-def create(services: Parts, request: Request, credentials: Annotated[Credentials, Body()]) -> Response:
+@router.post("/api/session", responses=answers(LoggedIn, UNAUTHORIZED, TOO_MANY))
+def create(services: Parts, request: Request, credentials: Credentials) -> Response:
     """Log in: sets the session cookie. Slow on purpose; 429 after too many wrong passwords."""
     address = request.client.host if request.client is not None else ""
     login = credentials.login.strip().lower()
@@ -48,8 +51,8 @@ def create(services: Parts, request: Request, credentials: Annotated[Credentials
     return reply
 
 
-@router.get("/api/session")
-def read(login: LoggedIn) -> Response:
+@router.get("/api/session", responses=answers(SessionView))
+def read(login: access.LoggedIn) -> Response:
     """Who is logged in, what they may do where, and the token that changes need in the header X-CSRF-Token."""
     roles = {grant.site: grant.role for grant in login.access.grants}
     may = sorted({permission for role in roles.values() for permission in ROLES[role]})
@@ -64,8 +67,8 @@ def read(login: LoggedIn) -> Response:
     )
 
 
-@router.delete("/api/session")
-def delete(services: Parts, request: Request, _login: LoggedIn) -> Response:
+@router.delete("/api/session", responses=answers(Nothing))
+def delete(services: Parts, request: Request, _login: access.LoggedIn) -> Response:
     """Log out."""
     token = request.cookies.get(COOKIE)
     if token:
@@ -84,15 +87,15 @@ def too_many(services: Services, login: str, address: str) -> None:
         raise HTTPException(TOO_MANY, message, {"Retry-After": str(seconds)})
 
 
-class NewPassword(BaseModel):
+class NewPassword(Sent):
     """What the account page sends."""
 
-    old: str = Field(max_length=200)
-    new: str = Field(max_length=200)
+    old: str = Field(max_length=200, examples=["correct horse battery"])
+    new: str = Field(min_length=SHORTEST, max_length=LONGEST_BYTES, examples=["incorrect donkey battery"])
 
 
-@router.put("/api/session/password")
-def change_password(services: Parts, login: LoggedIn, passwords: Annotated[NewPassword, Body()]) -> Response:
+@router.put("/api/session/password", responses=answers(Nothing, TOO_MANY))
+def change_password(services: Parts, login: access.LoggedIn, passwords: NewPassword) -> Response:
     """Change one's own password; ends all of one's sessions."""
     now = time.time()
     too_many(services, login.access.login, "")

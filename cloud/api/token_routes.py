@@ -6,15 +6,18 @@ import secrets
 import time
 
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cloud.accounts.audit import record
 from cloud.accounts.sessions import TOKEN_PREFIX, token_hash
 from cloud.api.access import FORBIDDEN, NOT_FOUND, LoggedIn
+from cloud.api.fields import HashPath, Line, Sent, Whole
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts
+from cloud.api.views import Nothing, TokenList, TokenMade
 from cloud.store.accounts import AccessToken
 
 router = APIRouter(prefix="/api/tokens", tags=["tokens"])
@@ -23,14 +26,14 @@ MOST = 20
 ID_LENGTH = 16
 
 
-class NewToken(BaseModel):
+class NewToken(Sent):
     """What a token is for, and for how long."""
 
-    name: str = Field(min_length=1, max_length=64, examples=["nightly report"])
-    days: int = Field(90, ge=1, le=365)
+    name: Line = Field(min_length=1, max_length=64, examples=["nightly report"])
+    days: Whole = Field(90, ge=1, le=365)
 
 
-@router.get("")
+@router.get("", responses=answers(TokenList))
 def read(services: Parts, login: LoggedIn) -> Response:
     """Your tokens; their secrets are not kept."""
     with Session(services.engine) as session:
@@ -48,7 +51,7 @@ def read(services: Parts, login: LoggedIn) -> Response:
         return json_reply({"tokens": views})
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=answers(TokenMade, status=201))
 def create(services: Parts, login: LoggedIn, new: NewToken) -> Response:
     """Make a token, to be sent as `Authorization: Bearer TOKEN`. The answer has it, once."""
     if login.csrf is None:
@@ -72,8 +75,8 @@ def create(services: Parts, login: LoggedIn, new: NewToken) -> Response:
     return json_reply({"token": token}, 201)
 
 
-@router.delete("/{identifier}")
-def delete(services: Parts, login: LoggedIn, identifier: str) -> Response:
+@router.delete("/{identifier}", responses=answers(Nothing, NOT_FOUND))
+def delete(services: Parts, login: LoggedIn, identifier: HashPath) -> Response:
     """Delete one of your tokens."""
     with Session(services.engine) as session, session.begin():
         for token in session.scalars(select(AccessToken).where(AccessToken.user_key == login.access.user_key)):

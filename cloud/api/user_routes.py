@@ -6,50 +6,56 @@ import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
+from cloud.accounts.passwords import LONGEST_BYTES, SHORTEST
 from cloud.accounts.roles import ALL_SITES, Access, Grant, Permission
 from cloud.accounts.users import create_user, set_grants, set_password, set_state
 from cloud.api.access import FORBIDDEN, NOT_FOUND, needs
+from cloud.api.fields import Line, LoginPath, RoleName, Sent, SiteOrAll
+from cloud.api.openapi import answers
 from cloud.api.replies import json_reply
 from cloud.api.services import Parts
+from cloud.api.views import Account, AccountList
 from cloud.store.accounts import User
 
 router = APIRouter(prefix="/api/users", tags=["users"])
 Admin = Annotated[Access, needs(Permission.MANAGE_USERS)]
-Roles = Annotated[dict[str, str], Field(max_length=100, examples=[{"school-1": "viewer"}])]
+Roles = Annotated[dict[SiteOrAll, RoleName], Field(max_length=100, examples=[{"school-1": "viewer"}])]
 """Site (or * for all) -> role."""
 
+Password = Annotated[str, Field(min_length=SHORTEST, max_length=LONGEST_BYTES, examples=["correct horse battery"])]
 
-class NewUser(BaseModel):
+
+class NewUser(Sent):
     """An account that an admin makes; its owner has to change the password first."""
 
-    login: str = Field(max_length=100)
-    password: str = Field(max_length=200)
+    login: Line = Field(max_length=100, examples=["ada@school.example"])
+    password: Password
     roles: Roles
 
 
-class RolesChange(BaseModel):
+class RolesChange(Sent):
     """The roles at the sites of the admin who sends it; those at other sites stay."""
 
     roles: Roles
 
 
-class StateChange(BaseModel):
+class StateChange(Sent):
     """`active` also approves who waits."""
 
     state: Literal["active", "disabled"]
 
 
-class PasswordReset(BaseModel):
+class PasswordReset(Sent):
     """Its owner has to change it again."""
 
-    password: str = Field(max_length=200)
+    password: Password
 
 
-@router.get("")
+@router.get("", responses=answers(AccountList))
 def read(services: Parts, access: Admin) -> Response:
     """The accounts that have a role at your sites."""
     with Session(services.engine) as session:
@@ -57,7 +63,7 @@ def read(services: Parts, access: Admin) -> Response:
         return json_reply({"users": [_view(user, access) for user in users if _concerns(user, access)]})
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=answers(Account, status=201))
 def create(services: Parts, access: Admin, new: NewUser) -> Response:
     """Make an account."""
     grants = _grants(new.roles, access)
@@ -68,8 +74,8 @@ def create(services: Parts, access: Admin, new: NewUser) -> Response:
         return json_reply(_view(user, access), 201)
 
 
-@router.put("/{login}/roles")
-def change_roles(services: Parts, access: Admin, login: str, change: RolesChange) -> Response:
+@router.put("/{login}/roles", responses=answers(Account, NOT_FOUND))
+def change_roles(services: Parts, access: Admin, login: LoginPath, change: RolesChange) -> Response:
     """Replace an account's roles at your sites."""
     grants = _grants(change.roles, access)
     with Session(services.engine) as session, session.begin():
@@ -81,8 +87,8 @@ def change_roles(services: Parts, access: Admin, login: str, change: RolesChange
         return json_reply(_view(user, access))
 
 
-@router.put("/{login}/state")
-def change_state(services: Parts, access: Admin, login: str, change: StateChange) -> Response:
+@router.put("/{login}/state", responses=answers(Account, NOT_FOUND))
+def change_state(services: Parts, access: Admin, login: LoginPath, change: StateChange) -> Response:
     """Approve, disable or enable an account, all of whose sites must be yours."""
     with Session(services.engine) as session, session.begin():
         user = _find(session, login, access, wholly=True)
@@ -92,16 +98,18 @@ def change_state(services: Parts, access: Admin, login: str, change: StateChange
         return json_reply(_view(user, access))
 
 
-@router.put("/{login}/password")
-def reset_password(services: Parts, access: Admin, login: str, reset: PasswordReset) -> Response:
+@router.put("/{login}/password", responses=answers(Account, NOT_FOUND))
+def reset_password(services: Parts, access: Admin, login: LoginPath, reset: PasswordReset) -> Response:
     """Give an account, all of whose sites must be yours, a password that its owner has to change at once."""
     with Session(services.engine) as session, session.begin():
         user = _find(session, login, access, wholly=True)
+        if user.key == access.user_key:
+            raise HTTPException(FORBIDDEN, "Your own password you change under /account, with the present one.")
         set_password(session, user, reset.password, actor=access.login, now=time.time(), must_change=True)
         return json_reply(_view(user, access))
 
 
-def _grants(roles: dict[str, str], access: Access) -> list[Grant]:
+def _grants(roles: Roles, access: Access) -> list[Grant]:
     for site in roles:
         if not access.may(Permission.MANAGE_USERS, site):
             raise HTTPException(FORBIDDEN, f"You are no admin of {'all sites' if site == ALL_SITES else site}.")

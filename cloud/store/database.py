@@ -50,11 +50,11 @@ class Database:
             self._held.close()
             fix = "Name a folder that you may write to with --data."
             raise StoreError(f"{folder} cannot be used: {error.strerror}", fix=fix) from error
-        address = _address(folder, url)
-        self.name = address.render_as_string(hide_password=True) if url else str(folder / FILE_NAME)
-        self.engine: Engine = _engine(address)
-        self._held.callback(self.engine.dispose)
         try:
+            address = _address(folder, url)
+            self.name = address.render_as_string(hide_password=True) if url else str(folder / FILE_NAME)
+            self.engine: Engine = _engine(address)
+            self._held.callback(self.engine.dispose)
             self._open(exclusive)
         except DatabaseError as error:
             self.close()

@@ -176,7 +176,7 @@ def _asked(connection: Connection, names: list[tuple[int, str]]) -> FromClause:
     keys, identifiers = zip(*names, strict=True)
     if connection.dialect.name == "postgresql":
         arrays = cast(list(keys), ARRAY(BigInteger)), cast(list(identifiers), ARRAY(String))
-        return func.unnest(*arrays).table_valued("key", "identifier", name="asked")
+        return func.unnest(*arrays).table_valued("key", "identifier", name="asked").render_derived()
     pairs = func.json_each(json.dumps(names)).table_valued("value", name="pairs")
     key, identifier = (func.json_extract(pairs.c.value, f"$[{place}]") for place in (0, 1))
     return select(key.label("key"), identifier.label("identifier")).select_from(pairs).subquery("asked")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.arrivals import Arrival
@@ -145,6 +145,11 @@ def _update_devices(connection: Connection, arrivals: Iterable[Arrival], keys: d
         will = isinstance(message, Availability) and message.state == "lost"
         if not (arrival.retained or will or isinstance(message, Verdict)):  # only what the device itself said just now
             change["last_seen"] = arrival.received_at
+    alike: dict[frozenset[str], list[Row]] = defaultdict(list)
     for key, change in changes.items():
         if change:
-            connection.execute(update(Device).where(Device.key == key).values(**change))
+            alike[frozenset(change)].append(change | {"row_key": key})
+    table = Device.__table__
+    assert isinstance(table, Table)
+    for rows in alike.values():  # one statement for all rows that change the same columns: mostly `last_seen` alone
+        connection.execute(update(table).where(table.c.key == bindparam("row_key")), rows)

@@ -98,7 +98,7 @@ def _service(options: argparse.Namespace) -> Service:
             on_reading=partial(ledger.add, "live"),
             on_turn=on_turn,
             progress=progress,
-            started_at=None if before is None else before.started_at,
+            before=before,
         )
 
     return Service(

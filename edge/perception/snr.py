@@ -29,7 +29,8 @@ def snr_db(pcm: NDArray[np.float32], probability: NDArray[np.float32]) -> float 
     if not voiced.any():
         return None
     power = _frame_power(pcm, len(probability))
-    near = np.convolve(voiced, np.ones(2 * SPREAD + 1), mode="same") > 0
+    # Not mode="same": of a scrap of sound, as at the end of a session, that would be longer than the scrap.
+    near = np.convolve(voiced, np.ones(2 * SPREAD + 1))[SPREAD:-SPREAD] > 0
     silent = power[~near]
     enough = len(silent) >= FEWEST_FRAMES
     noise = float(silent.mean() if enough else np.quantile(power, QUIETEST)) + 1e-12

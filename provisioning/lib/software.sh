@@ -104,9 +104,9 @@ install_wheel() {
         "${pip[@]}" wheel "${from[@]}" --no-deps -w "$SCRATCH" "$SCRATCH/source" >&2 || die "the wheel cannot be built"
         WHEEL=$(echo "$SCRATCH"/mien-*.whl)
     fi
-    # By force, since another wheel may have the same version; then what it needs and is not there.
+    # By force, since another wheel may have the same version; then what it and the sign for the door need and is not there.
     "${pip[@]}" install "${from[@]}" --force-reinstall --no-deps "$WHEEL" >&2 || die "pip failed; the lines above say why"
-    "${pip[@]}" install "${from[@]}" -c "$SCRATCH/constraints" "$WHEEL" >&2 || die "pip failed; the lines above say why"
+    "${pip[@]}" install "${from[@]}" -c "$SCRATCH/constraints" "${WHEEL}[notice]" >&2 || die "pip failed; the lines above say why"
     mkdir -p "$RECORD"
     echo "$1" >"$RECORD/wheel"
 }

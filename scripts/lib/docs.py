@@ -49,8 +49,9 @@ CONFIGURATION_HEAD = """\
 *Made from `edge/settings.py` by `scripts/docs`; do not edit.*
 
 A TOML file, by default `/etc/mien/edge.toml`. Each key may be overridden by an environment variable
-`MIEN__SECTION__KEY`, e.g. `MIEN__MQTT__BROKER`. Keys marked **required** have no default. *Advanced* keys are not in
-[edge.example.toml](../provisioning/edge.example.toml): most devices do without them.
+`MIEN__SECTION__KEY`, e.g. `MIEN__MQTT__BROKER`, except those of `[site]` and `[privacy]`: the policy stands in the file
+alone, and a variable that says otherwise is an error. Keys marked **required** have no default. *Advanced* keys are not
+in [edge.example.toml](../provisioning/edge.example.toml): most devices do without them.
 
 `mien-edge check` names everything that is wrong at once: file, line, key, value, what the value may be, and the nearest
 key that exists. If nothing is wrong it says what the policy allows, and warns of settings that do less than they seem.
@@ -61,10 +62,10 @@ key that exists. If nothing is wrong it says what the policy allows, and warns o
 Once the daemon has started it keeps the settings in effect as `last-good-*.json` in its state directory
 (`$STATE_DIRECTORY`, else `/var/lib/mien`), readable by its user only. If the file is wrong at a later start, the daemon
 goes on with them, logs an error and publishes the event `config-invalid`. What may run and leave never comes from such
-a copy alone: all that the file itself says in `[site]` and `[privacy]`, and the variables `MIEN__SITE__*` and
-`MIEN__PRIVACY__*`, must be readable and be what the copy says. Where anything there is missing, unknown, unreadable or
-different, perhaps because somebody just tightened it, the device starts in mode `off`: camera and microphone closed,
-but connected and saying why. A file that does not exist, and a first start, are refused.
+a copy alone: all that the file itself says in `[site]` and `[privacy]` must be readable and be what the copy says.
+Where anything there is missing, unknown, unreadable or different, perhaps because somebody just tightened it, or a
+variable wants to say it, the device starts in mode `off`: camera and microphone closed, but connected and saying why.
+A file that does not exist, and a first start, are refused.
 """
 
 

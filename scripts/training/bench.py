@@ -14,7 +14,7 @@ from typing import Any
 from edge.errors import MienError
 from training import bench_cloud, bench_device, bench_models
 from training.errors import TrainingError
-from training.models import ROOT
+from training.report import check_docs, markdown, plain, write_docs
 from training.second_runtime import PYTHON as SECOND_PYTHON
 
 DESCRIPTION = """\
@@ -32,7 +32,6 @@ Each has a --help of its own that says what is in its figures and what is not.
 """
 RUNS = 1000
 QUICK_RUNS = 50
-RESULTS = ROOT / "docs" / "results.md"
 HEAD = ("model", "runtime", "numbers", "p50 ms", "p95 ms", "to float", "CPU s/1000", "peak MB", "load ms", "kB")
 
 Rows = Sequence[Mapping[str, Any]]
@@ -57,56 +56,26 @@ def _report(options: argparse.Namespace) -> str:
     if options.command == "models":
         return _models(options)
     report = bench_device.report if options.command in bench_device.COMMANDS else bench_cloud.report
-    return report(options, RESULTS, put_between)
-
-
-def table(rows: Rows) -> str:
-    """Return the figures of `bench_models.figures` for people at a terminal."""
-    lines = [_cells(row) for row in rows]
-    widths = [max(len(line[column]) for line in (HEAD, *lines)) for column in range(len(HEAD))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (HEAD, *lines)
-    )
-
-
-def markdown(rows: Rows) -> str:
-    """Return the same as a table for the documentation."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD)]
-    return "\n".join([*lines, *("| " + " | ".join(_cells(row)) + " |" for row in rows)])
-
-
-def put_between(page: str, text: str, name: str = "bench-models") -> str:
-    """Return `page` with `text` in place of what stands between the markers. Raises TrainingError without them."""
-    before, begin, rest = page.partition(f"<!-- {name}: begin -->")
-    _, end, after = rest.partition(f"<!-- {name}: end -->")
-    if not begin or not end:
-        raise TrainingError(
-            f"{RESULTS} has no lines `<!-- {name}: begin -->` and `<!-- {name}: end -->` to write between"
-        )
-    return f"{before}{begin}\n{text}\n{end}{after}"
+    return report(options)
 
 
 def _models(options: argparse.Namespace) -> str:
-    page = RESULTS.read_text(encoding="utf-8") if options.docs else ""
     if options.docs:
-        put_between(page, "")  # before minutes of measuring
+        check_docs("bench-models")  # before minutes of measuring
     if not SECOND_PYTHON.exists():
         print("bench: no tflite-runtime here (it needs Python 3.11): its rows are left out", file=sys.stderr)
     variants = bench_models.shipped_variants(second_runtime=SECOND_PYTHON.exists())
     with tempfile.TemporaryDirectory() as folder:
         tallies = bench_models.measure(variants, options.runs, Path(folder))
     rows = bench_models.figures(tallies)
+    lines = [cells(row) for row in rows]
     if options.docs:
-        RESULTS.write_text(put_between(page, markdown(rows)), encoding="utf-8")
-        print(f"wrote {RESULTS}", file=sys.stderr)
-    return json.dumps({"models": rows}) if options.json else table(rows)
+        write_docs("bench-models", markdown(HEAD, lines))
+    return json.dumps({"models": rows}) if options.json else plain(HEAD, lines, names=3)
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a row of `bench_models.figures` under HEAD."""
     return (
         row["model"],
         row["runtime"],

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from training import bench_evidence
+from training.report import check_docs, markdown, plain, write_docs
 
-Put = Callable[[str, str, str], str]
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
@@ -77,15 +76,14 @@ def _positive(text: str) -> float:
     return number
 
 
-def report(options: argparse.Namespace, results: Path, put_between: Put) -> str:
+def report(options: argparse.Namespace) -> str:
     """Measure, write the documentation if asked to, and return what to print."""
     name = f"bench-{options.command}"
     if options.docs:
-        put_between(results.read_text(encoding="utf-8"), "", name)  # before minutes of measuring
+        check_docs(name)  # before minutes of measuring
     found, plain, page = (_evidence if options.command == "evidence" else _verdict)(options)
     if options.docs:
-        results.write_text(put_between(results.read_text(encoding="utf-8"), page, name), encoding="utf-8")
-        print(f"wrote {results}", file=sys.stderr)
+        write_docs(name, page)
     return json.dumps({options.command: found}) if options.json else plain
 
 
@@ -98,7 +96,7 @@ def _evidence(options: argparse.Namespace) -> tuple[Any, str, str]:
     if options.codecs:
         found["codecs"] = bench_evidence.measure_codecs(parts)
         tables.append((bench_evidence.CODEC_HEAD, [bench_evidence.codec_cells(row) for row in found["codecs"]]))
-    return found, "\n\n".join(_plain(*each) for each in tables), "\n\n".join(_markdown(*each) for each in tables)
+    return found, "\n\n".join(plain(*each) for each in tables), "\n\n".join(markdown(*each) for each in tables)
 
 
 def _verdict(options: argparse.Namespace) -> tuple[Any, str, str]:
@@ -109,19 +107,4 @@ def _verdict(options: argparse.Namespace) -> tuple[Any, str, str]:
     rows = bench_verdict.measure(data, options.devices, rates, options.seconds)
     head, lines = bench_verdict.HEAD, [bench_verdict.cells(row) for row in rows]
     says = bench_verdict.conclusion(rows, options.devices)
-    return {"rates": rows, "note": says}, f"{_plain(head, lines)}\n\n{says}", f"{_markdown(head, lines)}\n\n{says}"
-
-
-def _plain(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs)
-        ).rstrip()
-        for pairs in ([*zip(line, widths, strict=True)] for line in (head, *lines))
-    )
-
-
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = "|" + " --- |" * len(head)
-    return "\n".join(["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(line) + " |" for line in lines)])
+    return {"rates": rows, "note": says}, f"{plain(head, lines)}\n\n{says}", f"{markdown(head, lines)}\n\n{says}"

@@ -6,15 +6,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
 from training.models import ROOT
-
-PutBetween = Callable[[str, str, str], str]
-"""Page, text, name of the markers to put it between: the new page."""
+from training.report import check_docs, write_docs
 
 COMMANDS = ("edge", "load")
 
@@ -67,16 +64,14 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--docs", action="store_true", help="also write the table into docs/results.md")
 
 
-def report(options: argparse.Namespace, results: Path, put_between: PutBetween) -> str:
+def report(options: argparse.Namespace) -> str:
     """Measure and return what is to be printed. Raises TrainingError or MienError where something is missing."""
     name = f"bench-{options.command}"
     if options.docs:
-        put_between(results.read_text(encoding="utf-8"), "", name)  # before minutes of measuring
+        check_docs(name)  # before minutes of measuring
     found, table, section = (_edge if options.command == "edge" else _load)(options)
     if options.docs:
-        page = results.read_text(encoding="utf-8")  # again: somebody may have edited it meanwhile
-        results.write_text(put_between(page, section, name), encoding="utf-8")
-        print(f"wrote {results}", file=sys.stderr)
+        write_docs(name, section)
     text = json.dumps(found) if options.json else table
     if found.get("too_much"):
         print(text)

@@ -90,6 +90,10 @@ uninstall() {
     /opt/mien/provisioning/install --uninstall && [ ! -e /opt/mien ] && [ ! -e /etc/mien ] && ! id mien
 }
 
+# What runs, each minute: so slow a machine looks as if it were stuck.
+systemd-run -q --unit=what-runs bash -c \
+    'while sleep 60; do cat /proc/uptime; systemd-cgls --no-pager --full; done >/mnt/results/what-runs.log'
+
 say "$(uname -srm), $(python3 --version)"
 step camera camera
 step sound sound

@@ -117,11 +117,16 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
             process.wait()
 
 
+IDLE = ("serial-getty@ttyAMA0.service", "apt-daily.timer", "apt-daily-upgrade.timer", "man-db.timer")
+"""Units that stay off in the guest: nobody logs in, and Debian's daily upkeep is no part of what is looked at."""
+
+
 def qemu(kernel: Path, initrd: Path, card: Path, shares: dict[str, tuple[Path, bool]]) -> list[str]:
     """Return the command that boots the machine. `shares`: name -> folder, and whether the guest may write to it."""
     command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "2048"]
     command += ["-kernel", str(kernel), "-initrd", str(initrd)]
-    command += ["-append", "root=/dev/vda rw console=ttyAMA0 quiet net.ifnames=0 panic=-1 mitigations=off"]
+    boot = "root=/dev/vda rw console=ttyAMA0 quiet net.ifnames=0 panic=-1 mitigations=off"
+    command += ["-append", " ".join([boot, *(f"systemd.mask={unit}" for unit in IDLE)])]
     command += ["-drive", f"file={card},if=none,id=card,format=raw", "-device", "virtio-blk-pci,drive=card"]
     command += ["-snapshot"]  # what it writes to its card is gone with it
     # romfile: it does not boot from the network, so the ROM for that need not be there.

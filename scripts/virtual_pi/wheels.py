@@ -19,7 +19,7 @@ SDISTS = ("python-speech-features",)
 
 
 def device_wheels(release: Release, machine: str, *extra: str) -> Path:
-    """Return a folder with the wheels of all that mien needs to be built and to run on a device, and of `extra`."""
+    """Return a folder with the wheels of all that mien needs to be built and run and for its sign, and of `extra`."""
     wanted = [*_requirements(), *extra]
 
     def fill(folder: Path) -> None:
@@ -62,7 +62,8 @@ def pip(*arguments: str) -> None:
 
 
 def _requirements() -> list[str]:
-    lines = _setup()["options"]["install_requires"].splitlines()
+    setup = _setup()
+    lines = (setup["options"]["install_requires"] + setup["options.extras_require"]["notice"]).splitlines()
     build: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     return [line for line in lines if line and not line.startswith("#")] + build
 

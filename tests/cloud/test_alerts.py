@@ -26,7 +26,7 @@ from cloud.alerts.watch import AlertWatch
 from cloud.arrivals import Arrival
 from cloud.counters import Counters
 from cloud.errors import AlertError
-from cloud.store import Database, save
+from cloud.store import save
 from cloud.store.alerts import AlertRow, ChannelRow, DeliveryRow, RuleRow
 from cloud.store.erasure import erase
 from edge.errors import ConfigError
@@ -34,13 +34,6 @@ from edge.protocol import SourceHealth
 
 T = 1_700_000_000.0
 ANGRY = Rule(name="angry", kind="expression", emotions=("angry",), threshold=0.7, duration_s=6.0)
-
-
-@pytest.fixture
-def database(tmp_path):
-    opened = Database(tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

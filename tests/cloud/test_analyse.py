@@ -1,5 +1,6 @@
 """Analyses over the REST interface, as programs use it: files and text in, one result out, nothing left behind."""
 
+import asyncio
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import pytest
 from analysing import analysing, png, wait_for
 from fastapi.testclient import TestClient
 from media_maker import make_media
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.accounts import passwords
@@ -22,6 +24,7 @@ from cloud.api.access import COOKIE
 from cloud.counters import Counters
 from cloud.live import Live
 from cloud.store import Database
+from cloud.store.accounts import AuditRow
 from edge.emotions import EMOTIONS
 
 PASSWORD = "correct horse battery"
@@ -95,6 +98,30 @@ def test_a_picture_without_a_face_says_so_and_waiting_gives_the_result(vera):
     assert (result["schema"], result["overall"]) == (SCHEMA, None)
     assert (part["kind"], part["name"], part["notes"]) == ("image", "holiday.mp4", ["No face was found."])
     assert (part["width"], part["height"]) == (64, 48)
+
+
+def test_who_leaves_while_a_file_is_looked_at_leaves_nothing(vera, service):
+    made = vera.build_request("POST", "/api/analyses", files={"file": ("a.png", png())})
+    headers = [(name.lower().encode(), value.encode()) for name, value in made.headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/api/analyses", "query_string": b"", "headers": headers}
+    arriving = iter([{"type": "http.request", "body": made.read(), "more_body": False}])
+    sent = []
+
+    async def receive():
+        return next(arriving, {"type": "http.disconnect"})
+
+    async def send(message):
+        sent.append(message)
+
+    def lines():
+        with Session(service.engine) as session:
+            return [(line.action, line.target) for line in session.scalars(select(AuditRow)) if line.actor == "vera"]
+
+    before = len(lines())
+    asyncio.run(create_app(service)(scope | {"server": ("127.0.0.1", 80), "scheme": "http"}, receive, send))
+    assert sent[0]["status"] == 409
+    (created, identifier), (deleted, same) = lines()[before:]
+    assert (created, deleted, same) == ("analysis.create", "analysis.delete", identifier)
 
 
 def test_video_sound_and_text_together(vera, clips):

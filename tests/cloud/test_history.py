@@ -22,13 +22,6 @@ T = 1_800_000_000.0 // 3600 * 3600
 """The full hour at which these tests happen."""
 
 
-@pytest.fixture
-def database(tmp_path):
-    opened = Database(tmp_path)
-    yield opened
-    opened.close()
-
-
 def arrive(message, at=None, site="home", device="front-door"):
     return Arrival(site, device, message, received_at=T + 10_000 if at is None else at)
 
@@ -103,10 +96,9 @@ def histories(draw):
     return [disordered[low:high] for low, high in pairwise(ends)]
 
 
-@pytest.fixture(scope="module")
-def emptied(tmp_path_factory):
+@pytest.fixture
+def emptied(database):
     """One database for all examples, and how to empty it: opening one takes longer than an example."""
-    database = Database(tmp_path_factory.mktemp("examples"))
 
     def empty():
         with database.engine.begin() as connection:
@@ -114,11 +106,12 @@ def emptied(tmp_path_factory):
                 connection.execute(delete(table))
         return database.engine
 
-    yield empty
-    database.close()
+    return empty
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(batches=histories())
 def test_sums_equal_a_full_recomputation(emptied, batches):
     engine = emptied()
@@ -211,8 +204,8 @@ def test_health_is_kept_over_time_with_the_worst_of_each_bucket(database):
     assert (answer["down"], answer["verdict_p95_ms"], answer["reading_p95_ms"]) == ([1, 0], [130.0, None], [71.0, 71.0])
 
 
-def test_a_database_from_before_history_is_added_up_once(tmp_path):
-    database = Database(tmp_path)
+def test_a_database_from_before_history_is_added_up_once(tmp_path, database_url):
+    database = Database(tmp_path, database_url)
     said = reading(ts=T, speech=tone("calm", 0.5))
     save(database.engine, [arrive(said), arrive(aggregate(T))])
     kept = table_of(database.engine, RollupRow), table_of(database.engine, CrowdRow)
@@ -221,7 +214,7 @@ def test_a_database_from_before_history_is_added_up_once(tmp_path):
             connection.execute(table.__table__.delete())
         connection.exec_driver_sql("INSERT INTO meta VALUES ('rollups', 'stale')")
     database.close()
-    database = Database(tmp_path)
+    database = Database(tmp_path, database_url)
     assert (table_of(database.engine, RollupRow), table_of(database.engine, CrowdRow)) == kept
     with database.engine.connect() as connection:
         assert not rollups.is_stale(connection)

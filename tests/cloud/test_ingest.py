@@ -1,24 +1,18 @@
 import asyncio
 import sqlite3
 import time
+from contextlib import contextmanager
 
-import pytest
 from cloud_messages import evidence, health, reading
+from sqlalchemy import create_engine, event, text
 
 from cloud.counters import Counters
 from cloud.gate import IngestGate
 from cloud.ingest import Ingest
-from cloud.store import Database, devices, readings
+from cloud.store import devices, readings
 from edge.protocol import MAX_PAYLOAD, encode
 
 READING = "mien/v1/home/front-door/reading"
-
-
-@pytest.fixture
-def database(tmp_path):
-    opened = Database(tmp_path)
-    yield opened
-    opened.close()
 
 
 def run_with(database, use):
@@ -92,37 +86,99 @@ def test_refusals_are_counted_by_reason_and_acknowledged(database):
 
 def test_one_message_that_the_database_cannot_hold_does_not_hold_up_the_others(database):
     good = [reading(seq) for seq in range(10)]
-    bad = encode(reading()).replace(b'"clip":null', b'"clip":"\\ud800"')
+    # The one has no UTF-8; the other PostgreSQL refuses and SQLite keeps.
+    bad = [encode(reading()).replace(b'"clip":null', b'"clip":"%s"' % clip) for clip in (rb"\ud800", rb"a\u0000b")]
 
     async def use(ingest):
         payloads = [encode(message) for message in good]
-        await asyncio.gather(*(ingest.submit(READING, payload) for payload in [*payloads[:5], bad, *payloads[5:]]))
+        await asyncio.gather(*(ingest.submit(READING, payload) for payload in [*payloads[:5], *bad, *payloads[5:]]))
 
     counters, stored = run_with(database, use)
-    assert len(stored) == len(readings(database.engine)) == 10
-    assert counters["ingest.refused.unstorable"] + counters["ingest.refused.malformed"] == 1
+    assert len(stored) == len(readings(database.engine)) == (11 if database.engine.dialect.name == "sqlite" else 10)
+    refused = counters["ingest.refused.unstorable"] + counters["ingest.refused.malformed"]
+    assert len(stored) + refused == 12
 
 
-def test_nothing_is_acknowledged_while_the_store_cannot_be_written(database, tmp_path, monkeypatch):
-    monkeypatch.setattr("cloud.ingest.RETRY_S", 0.05)
+@contextmanager
+def locked_file(database):
+    """Hold SQLite's write lock; ingest is soon told so."""
     with database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout=50")
-    other = sqlite3.connect(tmp_path / "mien.sqlite", isolation_level=None)
+    other = sqlite3.connect(database.folder / "mien.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+@contextmanager
+def closed_server(database):
+    """Let PostgreSQL end all connections to the database and take no new ones."""
+    name = database.engine.url.database
+    administration = create_engine(database.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with administration.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(end, {"name": name}).all()
+        try:
+            yield
+        finally:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    administration.dispose()
+
+
+def test_nothing_is_acknowledged_while_the_store_cannot_be_written(database, monkeypatch):
+    monkeypatch.setattr("cloud.ingest.RETRY_S", 0.05)
+    unwritable = {"sqlite": locked_file, "postgresql": closed_server}[database.engine.dialect.name]
 
     async def use(ingest):
-        other.execute("BEGIN IMMEDIATE")
-        acknowledged = ingest.submit(READING, encode(reading()))
-        await asyncio.sleep(0.5)
-        assert not acknowledged.done()
-        assert not ingest.healthy
-        other.execute("ROLLBACK")
-        await asyncio.wait_for(acknowledged, 5)
+        with unwritable(database):
+            acknowledged = ingest.submit(READING, encode(reading()))
+            await until(lambda: not ingest.healthy)
+            assert not acknowledged.done()
+        await asyncio.wait_for(acknowledged, 30)
         assert ingest.healthy
 
     counters, _ = run_with(database, use)
-    other.close()
     assert counters["ingest.store-unavailable"] > 0
     assert counters["ingest.stored"] == 1
+    assert len(readings(database.engine)) == 1
+
+
+def test_a_store_that_may_only_be_read_for_a_while_loses_nothing(database, monkeypatch):
+    monkeypatch.setattr("cloud.ingest.RETRY_S", 0.05)
+    statements = {
+        "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
+        # What a standby says after a change of roles.
+        "postgresql": ("SET default_transaction_read_only = on", "SET default_transaction_read_only = off"),
+    }
+    read_only, writable = statements[database.engine.dialect.name]
+    now = [read_only]
+
+    def set_on_checkout(connection, _record, _proxy):
+        connection.cursor().execute(now[0])
+        if database.engine.dialect.name == "postgresql":
+            connection.commit()
+
+    event.listen(database.engine, "checkout", set_on_checkout)
+
+    async def use(ingest):
+        acknowledged = ingest.submit(READING, encode(reading()))
+        await until(lambda: not ingest.healthy)
+        assert not acknowledged.done()
+        now[0] = writable
+        await asyncio.wait_for(acknowledged, 30)
+
+    counters, _ = run_with(database, use)
+    assert (counters["ingest.stored"], counters["ingest.refused.unstorable"]) == (1, 0)
+
+
+async def until(condition):
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - a state without an event
+            await asyncio.sleep(0.01)
 
 
 def test_unpromised_messages_are_dropped_when_too_many_wait(database, monkeypatch):

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from cloud.arrivals import Arrival
 from cloud.errors import PrivacyError
-from cloud.store import Database, devices, readings, save
+from cloud.store import devices, readings, save
 from cloud.store.accounts import AuditRow
 from cloud.store.erasure import erase, finish
 from cloud.store.history import Period, history
@@ -17,13 +17,6 @@ from edge.protocol import Aggregate
 
 T = 1_800_000_000.0 // 3600 * 3600
 TABLES = (ReadingRow, VerdictRow, AggregateRow, EventRow, HealthRow, RollupRow, CrowdRow)
-
-
-@pytest.fixture
-def database(tmp_path):
-    opened = Database(tmp_path)
-    yield opened
-    opened.close()
 
 
 def said_at(ts, device="front-door", site="home"):
@@ -65,6 +58,8 @@ def test_erasing_a_device_leaves_nothing_of_it(database, tmp_path):
         assert count(database.engine, table) == count(database.engine, table, table.device_key == left) > 0
     assert [view["device"] for view in devices(database.engine)] == ["back-door"]
     assert total(database.engine) == 3
+    if database.engine.dialect.name != "sqlite":
+        return  # what becomes of PostgreSQL's own files is up to its vacuum
     files = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
     assert b"by-back-door" in files
     assert b"by-front-door" not in files, "erased bytes are still in the file"

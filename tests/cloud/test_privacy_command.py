@@ -6,24 +6,24 @@ from cloud_messages import reading
 
 from cloud.arrivals import Arrival
 from cloud.cli import main
-from cloud.store import Database, devices, readings, save
+from cloud.store import devices, readings, save
 from cloud.store.retention import Retention, retention_of
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(database):
     """A store in which two devices have said something; open, as the service would have it."""
-    database = Database(tmp_path)
     for device in ("front-door", "back-door"):
         save(database.engine, [Arrival("home", device, reading(ts=ts), time.time()) for ts in (1.7e9, 1.7e9 + 60)])
-    yield database
-    database.close()
+    return database
 
 
 @pytest.fixture
-def privacy(store, tmp_path, capsys):
+def privacy(store, database_url, tmp_path, capsys):
+    place = ["--data", str(tmp_path)] + ([] if database_url is None else ["--database", database_url])
+
     def run(*arguments):
-        status = main(["privacy", *arguments, "--data", str(tmp_path)])
+        status = main(["privacy", *arguments, *place])
         output = capsys.readouterr()
         return status, output.out, output.err
 

@@ -1,9 +1,8 @@
 import random
-import sqlite3
 
 import pytest
 from cloud_messages import availability, birth, certain, event, head, health, reading, verdict
-from sqlalchemy import func, select
+from sqlalchemy import LargeBinary, MetaData, func, select
 from sqlalchemy.orm import Session
 
 from cloud.arrivals import Arrival
@@ -13,13 +12,6 @@ from cloud.store.models import AggregateRow, EventRow, ReadingRow
 from edge.protocol import Aggregate
 
 NOW = 1_800_000_000.0
-
-
-@pytest.fixture
-def database(tmp_path):
-    opened = Database(tmp_path)
-    yield opened
-    opened.close()
 
 
 def arrive(message, site="home", device="front-door", **options):
@@ -136,9 +128,9 @@ def test_a_batch_is_stored_whole_or_not_at_all(database):
         assert session.scalar(select(func.count()).select_from(ReadingRow)) == 0
 
 
-def test_starts_are_counted(tmp_path):
+def test_starts_are_counted(tmp_path, database_url):
     for count in (1, 2, 3):
-        database = Database(tmp_path)
+        database = Database(tmp_path, database_url)
         assert database.starts == count
         database.close()
 
@@ -149,19 +141,36 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
         Database(tmp_path)
 
 
-def test_two_services_cannot_share_a_folder(database, tmp_path):
+def test_two_services_cannot_share_a_folder_or_a_database(database, database_url, tmp_path):
+    folder = tmp_path if database_url is None else tmp_path / "another"
     with pytest.raises(StoreError, match="another mien-cloud"):
-        Database(tmp_path)
+        Database(folder, database_url)
+    Database(folder, database_url, exclusive=False).close()
 
 
-def test_evidence_has_no_table(database, tmp_path):
-    with sqlite3.connect(tmp_path / "mien.sqlite") as connection:
-        tables = dict(connection.execute("SELECT name, lower(sql) FROM sqlite_master WHERE type = 'table'"))
-    connection.close()
+def test_evidence_has_no_table(database):
+    metadata = MetaData()
+    metadata.reflect(database.engine)
+    names = {name.lower() for table in metadata.tables.values() for name in (table.name, *table.c.keys())}
+    assert "readings" in names
     for word in ("evidence", "crop", "log_mel"):
-        assert not any(word in sql for sql in tables.values())
+        assert not any(word in name for name in names)
     # What a person uploaded and asked about themselves has its result there.
-    assert {name for name, sql in tables.items() if "blob" in sql} == {"analyses"}
+    binary = {column.table.name for table in metadata.tables.values() for column in table.c if is_binary(column)}
+    assert binary == {"analyses"}
+
+
+def is_binary(column):
+    return isinstance(column.type, LargeBinary)
+
+
+def test_a_postgresql_that_is_away_or_another_database_is_named_without_the_password(tmp_path):
+    away = "postgresql://ada:s3cret@/mien?host=" + str(tmp_path)
+    other = "mysql://ada:s3cret@x/y"
+    for url, complaint in ((away, "cannot be reached"), (other, "not PostgreSQL"), ("?", "no database")):
+        with pytest.raises(StoreError, match=complaint) as refused:
+            Database(tmp_path / "data", url)
+        assert "s3cret" not in str(refused.value)
 
 
 def test_probabilities_survive(database):

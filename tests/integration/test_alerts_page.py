@@ -5,17 +5,16 @@ import queue
 import socket
 import time
 
+import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from cloud_messages import health, reading
 from cloud_service import CloudProcess, Device
-from playwright.sync_api import expect, sync_playwright
-from test_browser import ARGUMENTS, CHROMIUM
+from playwright.sync_api import expect
 
-WAIT_MS = 120_000
 READY = '#status[data-state="open"]'
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 
 class Box:
@@ -23,6 +22,13 @@ class Box:
 
     def __init__(self):
         self.mails = queue.Queue()
+
+    def wait_for(self, text):
+        """Return the next mail with `text` in it."""
+        while True:
+            content = self.mails.get(timeout=120).content
+            if text in content:
+                return content
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's name
         self.mails.put(envelope)
@@ -36,7 +42,7 @@ def mailbox():
         port = free.getsockname()[1]
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
-    yield port, box.mails
+    yield port, box
     controller.stop()
 
 
@@ -48,44 +54,22 @@ def cloud(tmp_path_factory, mailbox):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
+def expected_complaints():
+    return ("status of 422",)
 
 
 @pytest.fixture
-def page(cloud, browser):
-    complaints = []
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    opened = context.new_page()
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.goto(f"{cloud.web}/alerts")
-    opened.wait_for_selector(READY, timeout=WAIT_MS)
-    yield opened
-    context.close()
-    assert complaints == []
+def page(cloud, open_page):
+    return open_page(f"{cloud.web}/alerts", ready=READY)
 
 
-def shots(page, folder, name):
-    """Photograph the page as it is on a desk, in the dark and on a phone; nothing may stick out."""
-    for kind, width, scheme in (("desktop", 1200, "light"), ("dark", 1200, "dark"), ("phone", 390, "light")):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme)
-        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        page.screenshot(path=folder / f"{name}-{kind}.png", full_page=True)
-        assert overflow <= 0, kind
-    page.set_viewport_size({"width": 1200, "height": 900})
-
-
-def test_an_alert_from_the_rule_to_the_all_clear(cloud, mailbox, page, tmp_path):
+def test_an_alert_from_the_rule_to_the_all_clear(cloud, mailbox, page, photograph):
     _, mails = mailbox
     with Device(cloud.broker_port, "home", "door") as device:
         device.subscribe("mien/v1/home/cloud/alert")
         device.publish("health", health())
         page.reload()
-        page.wait_for_selector(READY, timeout=WAIT_MS)
+        page.wait_for_selector(READY)
         expect(page.locator("#none")).to_be_visible()
         page.locator("#rules-card summary").focus()
         page.keyboard.press("Enter")
@@ -95,28 +79,28 @@ def test_an_alert_from_the_rule_to_the_all_clear(cloud, mailbox, page, tmp_path)
         form.get_by_role("checkbox", name="unsure readings").check()
         form.locator("[name=duration_s]").fill("0")
         form.get_by_role("button", name="Make the rule").click()
-        expect(page.locator("#rules")).to_contain_text("angry at 60 % or more", timeout=WAIT_MS)
+        expect(page.locator("#rules")).to_contain_text("angry at 60 % or more")
         channel = page.locator("#channel-form")
         channel.locator("[name=kind]").select_option("mail")
         channel.locator("[name=target]").fill("guard@example.org")
-        channel.get_by_role("button", name="Tell there").click()
-        expect(page.locator("#channels")).to_contain_text("guard@example.org", timeout=WAIT_MS)
+        channel.get_by_role("button", name="Add").click()
+        expect(page.locator("#channels")).to_contain_text("guard@example.org")
 
         device.publish("reading", reading(0, "happy", 0.9, gate="sure"))
         device.publish("reading", reading(1, "angry", 0.9))
         notice = json.loads(device.hear("alert", within_s=120))
         assert (notice["event"], notice["device"], notice["rule"]) == ("raised", "door", "angry at the door")
-        assert b"angry at the door" in mails.get(timeout=120).content
+        assert mails.wait_for(b"raised: angry at the door")
         item = page.locator("#open li")
-        expect(item).to_contain_text("angry at the door", timeout=WAIT_MS)
+        expect(item).to_contain_text("angry at the door")
         expect(page.locator("#announcer")).to_contain_text("Alert: angry at the door")
-        shots(page, tmp_path, "alerts")
+        photograph(page, "alerts")
         page.get_by_role("button", name="Acknowledge angry at the door").click()
-        expect(page.locator("#open, #earlier")).to_contain_text(["known to local", ""], timeout=WAIT_MS)
+        expect(page.locator("#open, #earlier")).to_contain_text(["known to local", ""])
         assert json.loads(device.hear("alert", within_s=120))["event"] == "acknowledged"
         assert json.loads(device.hear("alert", within_s=120))["event"] == "cleared"
-        expect(page.locator("#earlier")).to_contain_text("angry at the door", timeout=WAIT_MS)
-        expect(page.locator("#none")).to_be_visible(timeout=WAIT_MS)
+        expect(page.locator("#earlier")).to_contain_text("angry at the door")
+        expect(page.locator("#none")).to_be_visible()
 
 
 def test_a_rule_that_cannot_be_says_why(page):
@@ -124,7 +108,7 @@ def test_a_rule_that_cannot_be_says_why(page):
     form = page.locator("#rule-form")
     form.get_by_role("textbox", name="Name").fill("nothing chosen")
     form.get_by_role("button", name="Make the rule").click()
-    expect(form.locator(".problem")).to_contain_text("Choose from", timeout=WAIT_MS)
+    expect(form.locator(".problem")).to_contain_text("Choose from")
 
 
 def test_what_is_to_be_told_outlives_a_kill(tmp_path, mailbox):
@@ -134,8 +118,6 @@ def test_what_is_to_be_told_outlives_a_kill(tmp_path, mailbox):
         nobody = f"smtp://127.0.0.1:{free.getsockname()[1]}"
     with CloudProcess(tmp_path, *arguments, nobody) as cloud, Device(cloud.broker_port, "home", "door") as device:
         device.publish("health", health())
-        import httpx
-
         rule = {"site": "home", "name": "warm", "kind": "temperature", "threshold": 40, "duration_s": 0}
         channel = {"site": "home", "kind": "mail", "target": "guard@example.org"}
         for path, body in (("alert-channels", channel), ("alert-rules", rule)):
@@ -148,4 +130,4 @@ def test_what_is_to_be_told_outlives_a_kill(tmp_path, mailbox):
         cloud.process.kill()
         cloud.process.wait()
     with CloudProcess(tmp_path, *arguments, f"smtp://127.0.0.1:{port}"):
-        assert b"warm" in mails.get(timeout=120).content
+        assert mails.wait_for(b"raised: warm")

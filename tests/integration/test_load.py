@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ LEAK = "import sys; from training.load.device import main; main(sys.argv[1], loo
 SHORT = Plan(hours=0.06, samples=24, trouble_every_h=0.03)
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # twenty seconds of processor time, however busy the machine is
 def test_memory_stays_flat_through_a_day_and_a_leak_is_found(data_dir, yunet):
     scene = make_scene(find_clips(data_dir), faces=4, fps=5.0)
@@ -62,7 +63,7 @@ def test_memory_kept_is_memory_counted():
 
 
 def test_a_staged_camera_gives_what_is_due_and_nothing_else():
-    stage = Stage(FakeClock(monotonic=0.0), step_s=0.2)
+    stage = Stage(FakeClock(monotonic=0.0), step_s=0.2, players=1)
     with camera(stage, np.arange(3, dtype=np.uint8).reshape(3, 1, 1), 5.0) as source:
         assert source.read(0.0) is None
         stage.clock.advance(0.4)
@@ -73,3 +74,24 @@ def test_a_staged_camera_gives_what_is_due_and_nothing_else():
         with pytest.raises(CaptureError):
             source.read(0.0)
     assert stage.sources == []
+
+
+def test_time_stands_still_until_a_source_that_was_away_is_back():
+    stage = Stage(FakeClock(monotonic=0.0), step_s=1.0, players=1)
+    turned = []
+
+    def turn() -> None:
+        for _ in range(8):
+            stage.turn()
+            turned.append(stage.clock.monotonic())
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    while len(turned) < 2:
+        thread.join(0.01)
+    thread.join(0.5)
+    assert turned == [1.0, 2.0], "for so long it may be away"
+    with camera(stage, np.zeros((1, 1, 1), np.uint8), 1.0) as source:
+        while thread.is_alive():
+            source.read(0.01)
+    assert turned[-1] == 8.0

@@ -132,6 +132,11 @@ def test_one_command_makes_a_device_that_publishes(device: Device, seen: Subscri
     assert messages(seen, "birth", Birth)[-1].sources == {"camera": "stream"}
 
 
+def test_the_sign_for_the_door_can_be_made_on_the_device(device: Device) -> None:
+    device.box.run("mien-edge", "notice", "--out", "/run/sign.pdf")
+    assert device.box.shell("head -c 5 /run/sign.pdf; rm /run/sign.pdf") == "%PDF-"
+
+
 def test_a_second_run_changes_nothing(device: Device) -> None:
     pid = device.box.show("MainPID")
     device.box.shell("touch /run/marker; sleep 0.1")
@@ -179,7 +184,8 @@ def test_a_killed_daemon_is_started_again(device: Device, seen: Subscriber) -> N
 
 def test_a_worker_that_hangs_is_killed_by_the_watchdog(device: Device) -> None:
     command = f"/opt/mien/venv/bin/python /opt/tests/hanging.py run --config {CONFIG}"
-    with device.unit_with("ExecStart=", f"ExecStart={command}", "Environment=HANG=/run/mien/hang", "WatchdogSec=4"):
+    lines = ("ExecStart=", f"ExecStart={command}", "Environment=HANG=/run/mien/hang", "WatchdogSec=4", "RestartSec=0")
+    with device.unit_with(*lines):
         device.box.run("systemctl", "restart", "mien-edge")
         time.sleep(8.0)  # longer than the watchdog: a camera that gives nothing but keeps its promises is no reason
         assert device.box.show("NRestarts") == "0"
@@ -193,7 +199,7 @@ def test_a_worker_that_hangs_is_killed_by_the_watchdog(device: Device) -> None:
 
 
 def test_a_daemon_that_stands_still_is_killed_by_the_watchdog(device: Device, seen: Subscriber) -> None:
-    with device.unit_with("WatchdogSec=4"):
+    with device.unit_with("WatchdogSec=4", "RestartSec=0", "TimeoutAbortSec=1"):  # it cannot even take the signal
         device.box.run("systemctl", "restart", "mien-edge")
         running(device, seen)
         device.box.run("systemctl", "kill", "--signal=STOP", "mien-edge")

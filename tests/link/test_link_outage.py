@@ -35,7 +35,7 @@ def recover(device: Device) -> tuple[float, list[float]]:
     return device.clock.monotonic() - began, waits
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # about 25 s of processor time, which a crowded machine spreads far
 def test_after_a_day_without_a_broker_all_is_replayed_in_order_once_while_new_readings_flow() -> None:
     device = Device(None)

@@ -38,3 +38,14 @@ def test_no_voice_no_ratio_and_silence_is_no_infinity() -> None:
     pcm[RATE + RATE // 2 :] = 0.0
     assert snr_db(pcm, probability) == HIGHEST_DB
     assert snr_db(np.zeros(3 * RATE, np.float32), probability) == LOWEST_DB
+
+
+@pytest.mark.parametrize("frames", range(1, 12))
+def test_a_scrap_of_sound_is_measured_as_well(frames: int) -> None:
+    pcm, _ = window(10.0)
+    scrap = pcm[: 320 * (frames + 1)]
+    for voiced in range(frames):
+        probability = np.where(np.arange(frames) == voiced, 0.95, 0.1).astype(np.float32)
+        found = snr_db(scrap, probability)
+        assert found is not None
+        assert LOWEST_DB <= found <= HIGHEST_DB

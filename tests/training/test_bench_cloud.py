@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from training import bench, bench_cloud, bench_evidence
+from training import bench, bench_cloud, bench_evidence, report
 from training.errors import TrainingError
 
 from edge.protocol import MAX_EVIDENCE, encode
@@ -75,7 +75,7 @@ def test_tables_stand_between_their_own_marks(tmp_path, monkeypatch):
     page = tmp_path / "results.md"
     page.write_text("<!-- bench-evidence: begin -->\nold\n<!-- bench-evidence: end -->\nrest\n")
     monkeypatch.setattr(bench_evidence, "pack_parts", lambda data, count: parts(count))
-    monkeypatch.setattr(bench, "RESULTS", page)
+    monkeypatch.setattr(report, "RESULTS", page)
     arguments = ["bench", "evidence", "--docs", "--codecs", "--windows", "2", "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     assert bench.main() == 0
@@ -107,7 +107,7 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 def test_verdicts_come_back_from_the_real_service(data_dir):
     pytest.importorskip("aiomqtt")
     process = run_verdict(data_dir, "--rate", "4", "--seconds", "3")
@@ -121,7 +121,7 @@ def test_verdicts_come_back_from_the_real_service(data_dir):
     assert row["cpu"] > 0
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_whatever_ends_it_ends_what_it_started(data_dir, number):
     pytest.importorskip("aiomqtt")

@@ -17,6 +17,7 @@ from training.bench_child import peak_kb, timed
 from training.bench_float import float_partner
 from training.bench_models import Child, Tally, Variant, figures, measure
 from training.errors import TrainingError
+from training.report import markdown, plain
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {
@@ -45,8 +46,12 @@ def test_ratios_compare_medians_in_the_same_runtime(tmp_path):
     assert alone["ratio_to_float"] is None
     assert (one["cpu_s_per_1000"], one["peak_mb"], one["bytes"]) == (pytest.approx(2.0), 2.0, 5)
     assert set(one) == KEYS
-    assert bench.table([one, alone]).count("\n") == 2
-    assert bench.markdown([one]).count("\n") == 2
+    lines = [bench.cells(one), bench.cells(alone)]
+    assert all(len(line) == len(bench.HEAD) for line in lines)
+    table = plain(bench.HEAD, lines, names=3).splitlines()
+    assert len({len(line) for line in table}) == 1
+    assert all(line.endswith(("kB", "0")) for line in table)
+    assert markdown(bench.HEAD, lines).count("\n") == 3
 
 
 def test_timing_counts_every_run_and_memory():
@@ -83,14 +88,6 @@ def test_a_net_that_is_no_longer_the_shipped_one_has_no_partner(tmp_path, capsys
     assert float_partner("face", "edge", 1, 1, tmp_path) is None
     assert "face-edge" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def test_the_table_goes_between_its_markers():
-    begin, end = "<!-- bench-models: begin -->", "<!-- bench-models: end -->"
-    page = f"a\n{begin}\nold\n{end}\nb\n"
-    assert bench.put_between(page, "new") == f"a\n{begin}\nnew\n{end}\nb\n"
-    with pytest.raises(TrainingError, match="bench-models"):
-        bench.put_between("nothing here", "new")
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ async function showOpen() {
   const news = alerts.filter((one) => !announced.has(one.key) && !one.acknowledged_at);
   if (news.length) byId("announcer").textContent = news.map((one) => `Alert: ${one.rule} at ${one.device}, ${one.text}`).join(". ");
   announced = new Set(alerts.map((one) => one.key));
-  document.title = alerts.length ? `(${alerts.length}) Mien: alerts` : "Mien: alerts";
+  document.title = `${alerts.length ? `(${alerts.length}) ` : ""}Alerts · Mien`;
 }
 
 function openAlert(alert) {
@@ -143,7 +143,8 @@ function prepareRuleForm(form) {
 async function showChannels() {
   const { channels, kinds } = await call("GET", "/api/alert-channels");
   const names = { webhook: "webhook", mail: "e-mail", sns: "Amazon SNS" };
-  byId("channel-form").elements.kind.replaceChildren(...kinds.map((kind) => new Option(names[kind], kind)));
+  const choice = byId("channel-form").elements.kind;
+  if (!choice.options.length) choice.append(...kinds.map((kind) => new Option(names[kind], kind)));
   fillRows(byId("channels"), channels.map((one) => [one.site, names[one.kind], one.target, button("Delete", () => safely(async () => {
     await call("DELETE", `/api/alert-channels/${one.key}`);
     await showChannels();
@@ -151,10 +152,15 @@ async function showChannels() {
 }
 
 function prepareChannelForm(form) {
+  const fit = () => {
+    byId("target-name").textContent = { webhook: "URL", mail: "E-mail address", sns: "ARN of the topic" }[form.elements.kind.value];
+  };
   fillSites(form.elements.site);
+  fit();
+  form.elements.kind.addEventListener("change", fit);
   onSubmit(form, async ({ site, kind, target }) => {
     const { secret } = await call("POST", "/api/alert-channels", { site, kind, target });
-    byId("secret").textContent = secret ? `Its requests are signed with this secret, shown only now: ${secret}` : "It will be told.";
+    byId("secret").textContent = secret ? `Its requests are signed with this secret, shown only now: ${secret}` : "Added: what is raised from now on is told there.";
     byId("secret").hidden = false;
     form.elements.target.value = "";
     await showChannels();
@@ -170,8 +176,8 @@ await safely(async () => {
     await showRules();
   }
   if (byId("channel-form")) {
-    prepareChannelForm(byId("channel-form"));
     await showChannels();
+    prepareChannelForm(byId("channel-form"));
   }
 });
 setInterval(() => safely(async () => {

@@ -1,11 +1,12 @@
 // The page that analyses: choose or record, send with progress, wait, show; and the list of what was analysed.
 
-import { call, currentSession } from "./api.js";
+import { call, currentSession, sentence } from "./api.js";
 import { fillChosen, offerRecording } from "./recorder.js";
 import { showResult } from "./result.js";
 import { button, fillRows, moment } from "./rows.js";
 
 const POLL_MS = 500;
+const CANCELLED = "Cancelled; nothing of it is left.";
 const page = Object.fromEntries(["analyse-form", "files", "drop", "chosen", "problem", "working", "working-title", "working-text", "bar", "cancel", "result", "list"].map(
   (id) => [id, document.getElementById(id)],
 ));
@@ -19,12 +20,17 @@ function complain(text) {
   page.problem.hidden = !text;
 }
 
+/** Why the chosen files cannot be sent; empty if they can. */
+function tooMuch() {
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  if (files.length > most.files) return `${most.files} files are the most at a time; take ${files.length - most.files} out.`;
+  if (size > most.bytes) return `The files have ${(size / 1e6).toFixed(0)} MB together; ${most.bytes / 1e6} MB are the most.`;
+  return "";
+}
+
 function choose(more) {
   files = [...files, ...more];
-  const size = files.reduce((sum, file) => sum + file.size, 0);
-  if (files.length > most.files) complain(`${most.files} files are the most at a time.`);
-  else if (size > most.bytes) complain(`The files have ${(size / 1e6).toFixed(0)} MB together; ${most.bytes / 1e6} MB are the most.`);
-  else complain("");
+  complain(tooMuch());
   fillChosen(page.chosen, files, (file) => { files = files.filter((one) => one !== file); choose([]); page.files.focus(); });
 }
 
@@ -38,10 +44,10 @@ function send(body, csrf, onProgress) {
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
       if (request.status < 300) resolve(request.response);
-      else reject(new Error(request.response?.detail ?? `The service answered with an error (${request.status}).`));
+      else reject(new Error(sentence(request.response, request.status)));
     };
     request.onerror = () => reject(new Error("The service broke off the upload. Is the file too large, or are you offline?"));
-    request.onabort = () => reject(new Error("Cancelled."));
+    request.onabort = () => reject(new Error(CANCELLED));
     cancel = () => request.abort();
     request.send(body);
   });
@@ -59,6 +65,7 @@ async function analyse() {
   for (const name of ["site", "keep_days", "text"]) if (fields.get(name)) body.append(name, fields.get(name));
   for (const file of files) body.append("file", file, file.name);
   if (!files.length && !String(fields.get("text")).trim()) throw new Error("Choose or record a file, or type a text.");
+  if (tooMuch()) throw new Error(tooMuch());
   work("Sending …", 0);
   page["working-title"].focus();
   const sent = files;
@@ -80,7 +87,7 @@ async function finish(begun, sources) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     if (cancelled) {
       await call("DELETE", `/api/analyses/${view.id}`);
-      throw new Error("Cancelled; nothing of it is left.");
+      throw new Error(CANCELLED);
     }
     view = await call("GET", `/api/analyses/${view.id}`);
   }
@@ -108,8 +115,13 @@ async function showList() {
   const { analyses } = await call("GET", "/api/analyses");
   fillRows(page.list, analyses.map((one) => [
     moment(one.created_at), one.kinds.join(", "), one.state === "failed" ? `failed: ${one.error}` : one.state,
-    one.kept_files ? `${moment(one.expires_at)}, with files` : moment(one.expires_at), actions(one),
+    keptText(one), actions(one),
   ]), "None yet.");
+}
+
+function keptText({ expires_at: until, kept_files: files, kinds }) {
+  if (files) return `${moment(until)}, with ${files === 1 ? "the file" : "the files"}`;
+  return kinds.some((kind) => kind !== "text") ? `${moment(until)}; no files` : moment(until);
 }
 
 function actions(one) {

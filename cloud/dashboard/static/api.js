@@ -20,15 +20,20 @@ export async function call(method, path, body, { open = false } = {}) {
   } catch {
     throw new Error("The service does not answer. Is it running, and are you online?");
   }
+  if (answer.status === 401 && method === "GET" && !open) toLogin();
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(sentence(data, answer.status)), { status: answer.status });
   return data;
 }
 
-function sentence(data, status) {
-  if (typeof data.detail === "string") return data.detail;
-  // FastAPI's list of what is wrong with the fields of a request.
-  if (Array.isArray(data.detail)) return data.detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
+/** Whoever looks at a page after their session has ended logs in again and comes back to it. */
+export function toLogin() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
+/** What a refusal's JSON says, as a sentence. */
+export function sentence(data, status) {
+  if (typeof data?.detail === "string") return data.detail.charAt(0).toUpperCase() + data.detail.slice(1).replace(/[^.!?…]$/, "$&.");
   return `The service answered with an error (${status}).`;
 }
 

@@ -67,7 +67,7 @@ function showLink(name, text) {
 
 connect({
   open() {
-    showLink("open", "Live");
+    showLink("open", "Connected");
     touch(state.devices.keys());
     if (!state.devices.size) render();
   },

@@ -1,7 +1,7 @@
 // One device's card: made from the template once, then only its texts, bars and rows change.
 
 import { draw, roomFor } from "./chart.js";
-import { ago, bestOf, clock, healthText, isUnsure, outcomeOf, outcomeText, percent, stateOf } from "./words.js";
+import { ago, bestOf, clock, crowdText, healthText, isUnsure, outcomeOf, outcomeText, percent, stateOf } from "./words.js";
 
 const TABLE_ROWS = 20;
 const ABSENT = { face: "no face", speech: "no voice", final: "nothing" };
@@ -23,12 +23,13 @@ export class Card {
     this.waiting = waitingIn(device, nowMs);
     if (latest) this.#showNow(latest, nowMs);
     this.#text("tally", tallyText(device.readings, nowMs));
-    this.#text("health", healthLine(device));
+    this.#text("health", healthLine(device, nowMs));
+    this.#text("crowd", crowdText(device, nowMs));
     this.#showRows(device.readings.slice(-TABLE_ROWS).reverse(), nowMs);
     this.element.classList.toggle("no-readings", !latest);
     if (!latest) return;
     const drawn = device.readings.slice(-roomFor(this.slots.chart));
-    this.#text("caption", captionText(drawn));
+    this.#text("caption", captionText(drawn, nowMs));
     draw(this.slots.chart, drawn, nowMs);
   }
 
@@ -41,7 +42,7 @@ export class Card {
     const latest = device.readings.at(-1);
     if (latest) this.#text("outcome", outcomeText(latest, nowMs));
     this.element.classList.toggle("old", state !== "online");
-    this.#text("final-title", state === "online" ? "Together" : `Together, last known at ${clock(latest?.at ?? 0)}`);
+    this.#text("final-title", state === "online" ? "Together" : `Together, last known at ${clock(latest?.at ?? 0, nowMs)}`);
   }
 
   /** Whether time alone has made a waiting reading an unanswered one since the last `show`. */
@@ -73,7 +74,7 @@ export class Card {
     this.slots.rows.replaceChildren(...readings.map((reading) => {
       const row = document.createElement("tr");
       row.dataset.outcome = outcomeOf(reading, nowMs);
-      const cells = [clock(reading.at), short(bestOf(reading, "face")), short(bestOf(reading, "speech")),
+      const cells = [clock(reading.at, nowMs), short(bestOf(reading, "face")), short(bestOf(reading, "speech")),
         short(reading.fused), short(reading.final), outcomeText(reading, nowMs)];
       for (const text of cells) row.insertCell().textContent = text;
       return row;
@@ -108,8 +109,8 @@ function tallyText(readings, nowMs) {
   return Object.keys(words).filter((name) => counts[name]).map((name) => `${counts[name]} ${words[name]}`).join(" · ");
 }
 
-function healthLine(device) {
-  const event = device.event ? ` · ${device.event.type} at ${clock(device.event.ts)}: ${device.event.text}` : "";
+function healthLine(device, nowMs) {
+  const event = device.event ? ` · ${device.event.type} at ${clock(device.event.ts, nowMs)}: ${device.event.text}` : "";
   return healthText(device.health) + event;
 }
 
@@ -117,7 +118,7 @@ function waitingIn(device, nowMs) {
   return device.readings.filter((reading) => outcomeOf(reading, nowMs) === "waiting").length;
 }
 
-function captionText(readings) {
+function captionText(readings, nowMs) {
   if (readings.length === 1) return "The only reading so far";
-  return `The last ${readings.length} readings, ${clock(readings[0].at)} to ${clock(readings.at(-1).at)}`;
+  return `The last ${readings.length} readings, ${clock(readings[0].at, nowMs)} to ${clock(readings.at(-1).at, nowMs)}`;
 }

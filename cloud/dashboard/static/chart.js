@@ -38,13 +38,13 @@ export async function draw(element, readings, nowMs) {
   }
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
-  const data = [...bars(readings, color), ...marks(readings, nowMs, color)];
+  const data = [...bars(readings, nowMs, color), ...marks(readings, nowMs, color)];
   const config = { displayModeBar: false, responsive: true, staticPlot: false, scrollZoom: false };
-  await library.react(element, data, layout(readings, color, element.clientWidth), config);
+  await library.react(element, data, layout(readings, nowMs, color, element.clientWidth), config);
 }
 
-function bars(readings, color) {
-  const hover = readings.map((reading) => clock(reading.at));
+function bars(readings, nowMs, color) {
+  const hover = readings.map((reading) => clock(reading.at, nowMs));
   return EMOTIONS.map((emotion) => ({
     type: "bar",
     name: emotion,
@@ -78,10 +78,10 @@ function marks(readings, nowMs, color) {
 
 function hoverText(reading, nowMs) {
   const final = reading.final ? `${reading.final.emotion} ${percent(reading.final.confidence)}` : "nothing";
-  return `${clock(reading.at)}: ${final}<br>${outcomeText(reading, nowMs)}`;
+  return `${clock(reading.at, nowMs)}: ${final}<br>${outcomeText(reading, nowMs)}`;
 }
 
-function layout(readings, color, width) {
+function layout(readings, nowMs, color, width) {
   const shown = Math.max(readings.length, FEWEST_PLACES);
   const steps = Math.ceil(shown * TICK_PX / Math.max(TICK_PX, width));
   const ticks = readings.flatMap((_, index) => (index % steps === 0 ? [index] : []));
@@ -97,8 +97,9 @@ function layout(readings, color, width) {
     hoverlabel: { align: "left" },
     // Few readings keep their width instead of filling the chart.
     xaxis: {
+      ticklabelstandoff: 4,
       range: [-0.6, shown - 0.4], tickangle: 0, fixedrange: true, showgrid: false, zeroline: false,
-      tickvals: ticks, ticktext: ticks.map((index) => clock(readings[index].at)),
+      tickvals: ticks, ticktext: ticks.map((index) => clock(readings[index].at, nowMs)),
     },
     yaxis: {
       range: [0, 1.16], fixedrange: true, gridcolor: color("--line"), zeroline: false,

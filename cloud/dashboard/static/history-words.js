@@ -27,16 +27,16 @@ export function tilesOf(totals) {
 }
 
 /** The chart in one sentence. */
-export function perceptionText({ step, perception, totals }) {
+export function perceptionText({ step, totals }) {
   const shares = ranked(totals.emotions).filter(([, value]) => value >= 0.05);
   const what = shares.length ? shares.map(([name, value]) => `${name} ${percent(value)}`).join(", ") : "nobody was there";
-  return `${number(totals.n)} readings in ${number(perception.at.length)} ${stepText(step)}. Mean: ${what}.`;
+  return `${number(totals.n)} ${totals.n === 1 ? "reading" : "readings"}, ${stepText(step)}. Mean: ${what}.`;
 }
 
-export function stepText(step) {
-  if (step === 0) return "places, one each";
+function stepText(step) {
+  if (step === 0) return "each drawn by itself";
   const [size, unit] = step % 86_400 === 0 ? [step / 86_400, "day"] : step % 3600 === 0 ? [step / 3600, "hour"] : [step / 60, "minute"];
-  return size === 1 ? `${unit}s` : `times ${size} ${unit}s`;
+  return `in steps of ${size} ${unit}${size === 1 ? "" : "s"}`;
 }
 
 export function cascadeText(totals) {
@@ -59,7 +59,7 @@ export function healthSummary(health) {
   const hot = largest(health.temperature_c);
   const down = health.down.filter((count) => count > 0).length;
   const parts = [hot == null ? "No temperature is reported" : `Warmest ${Math.round(hot)} °C`];
-  parts.push(down ? `a camera or microphone was down in ${down} of ${health.at.length} places` : "no camera or microphone was down");
+  parts.push(down ? `a camera or microphone was down at ${down} of ${health.at.length} points of the chart` : "no camera or microphone was down");
   parts.push(`at most ${number(largest(health.outbox_rows) ?? 0)} messages waited on a device`);
   return `${parts.join("; ")}.`;
 }

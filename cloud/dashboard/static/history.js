@@ -96,6 +96,7 @@ async function load() {
     if (turn !== asked) return;
     byId("problem").querySelector("p").textContent = error.message;
     byId("problem").hidden = false;
+    byId("empty").hidden = shown.hidden = true;
     say("closed", "Not loaded");
   }
 }
@@ -187,5 +188,6 @@ form.addEventListener("click", ({ target }) => {
   }
 });
 byId("again").addEventListener("click", load);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", load);
 
 show({});

@@ -5,6 +5,8 @@ import { fillRows } from "./rows.js";
 import { drawTimeline } from "./timeline.js";
 import { percent } from "./words.js";
 
+const SMALLEST_PX = 320;
+const HIGHEST_PX = 480;
 const NAMES = { face: "Expression", speech: "Vocal tone", text: "Words" };
 
 /** Return the element of a result. `sources` are the blobs of the files, where this browser has them, in their order. */
@@ -14,6 +16,7 @@ export function showResult(analysis, sources) {
   const slot = slots(element);
   for (const ending of ["json", "csv"]) slot(ending).href = `/api/analyses/${analysis.id}/result.${ending}`;
   showOverall(slot, result.overall);
+  slot("legend").hidden = !result.parts.some((part) => part.windows?.some((window) => window.fused));
   result.parts.forEach((part, index) => slot("parts").append(part.kind === "text" ? textPart(part) : mediaPart(part, sources[index])));
   return element;
 }
@@ -107,14 +110,15 @@ class Stage {
 
   fill(blob) {
     if (!blob) {
-      this.blank("The file is not at hand any more: it was deleted after the analysis. Boxes are shown on an empty frame.");
+      this.blank("The file is not at hand any more: it was deleted after the analysis.");
       return;
     }
     const tag = { image: "img", audio: "audio", video: "video" }[this.part.kind];
     const media = document.createElement(tag);
     if (tag !== "img") media.controls = true;
+    if (tag === "video") this.hold(media);
     if (tag === "img") media.alt = facesText(this.part.frames[0].faces);
-    media.addEventListener("error", () => this.blank("This browser cannot play this kind of file. Boxes are shown on an empty frame."));
+    media.addEventListener("error", () => this.blank("This browser cannot play this kind of file."));
     media.addEventListener(tag === "img" ? "load" : "loadeddata", () => this.draw());
     for (const event of ["timeupdate", "seeked"]) media.addEventListener(event, () => this.show(media.currentTime));
     media.addEventListener("play", () => this.follow());
@@ -126,12 +130,20 @@ class Stage {
     this.show(0);
   }
 
+  /** Give a film its place before it has loaded. */
+  hold(media) {
+    const { width = 4, height = 3 } = this.part;
+    media.style.aspectRatio = `${width} / ${height}`;
+    media.style.width = `${Math.min(Math.max(width, SMALLEST_PX), HIGHEST_PX * width / height)}px`;
+  }
+
   blank(why) {
     this.media?.remove();
     this.media = null;
+    const hasBoxes = this.part.frames.some((frame) => frame.faces.length);
     const note = this.slot("notes");
-    note.textContent = `${note.textContent} ${why}`.trim();
-    if (!this.part.frames.length) {
+    note.textContent = `${note.textContent} ${why}${hasBoxes ? " Its boxes are shown on an empty frame." : ""}`.trim();
+    if (!hasBoxes) {
       this.element.hidden = true;
       return;
     }

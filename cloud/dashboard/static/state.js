@@ -28,7 +28,7 @@ export class State {
     if (message.kind === "reading") return this.#mergeReading(message);
     const device = this.#device(message.site, message.device);
     if (message.kind === "availability") device.availability = message.state;
-    if (LAST_STATES.includes(message.kind)) device[message.kind] = message;
+    if (message.kind === "aggregate" || LAST_STATES.includes(message.kind)) device[message.kind] = message;
     if (message.kind === "verdict") this.#mergeVerdict(device, message);
     const spoke = message.kind !== "verdict" && message.state !== "lost" && !message.retained;
     if (spoke) device.last_seen = Math.max(device.last_seen, message.received_at);
@@ -68,7 +68,7 @@ export class State {
   #device(site, name) {
     const key = `${site}/${name}`;
     if (!this.devices.has(key)) {
-      const device = { key, site, name, availability: null, birth: null, health: null, event: null, last_seen: 0 };
+      const device = { key, site, name, availability: null, birth: null, health: null, event: null, aggregate: null, last_seen: 0 };
       this.devices.set(key, { ...device, readings: [], verdicts: new Map() });
     }
     return this.devices.get(key);

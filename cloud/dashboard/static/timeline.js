@@ -5,6 +5,8 @@ import { EMOTIONS } from "./words.js";
 
 const TONES = [...EMOTIONS, "calm"];
 const FRAME_S = 0.2;
+const ROW_PX = 110;
+const TITLE_PX = 34;
 
 /** Draw a part's timeline; `seek` gets the second that was clicked. Leaves the element empty without Plotly. */
 export async function drawTimeline(element, part, seek) {
@@ -18,17 +20,20 @@ export async function drawTimeline(element, part, seek) {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const rows = rowsOf(part);
+  element.style.height = `${heightOf(rows)}px`;
   const traces = rows.flatMap((row, index) => row.traces(part, color, index === 0 ? "y" : `y${index + 1}`));
   await library.react(element, traces, layout(rows, part, color), { displayModeBar: false, responsive: true });
   element.removeAllListeners?.("plotly_click");
   element.on("plotly_click", (event) => seek(event.points[0].x));
 }
 
+const heightOf = (rows) => ROW_PX * rows.length + 60;
+
 function rowsOf(part) {
   const rows = [];
-  if (part.frames.some((frame) => frame.faces.length)) rows.push({ title: "Expression", traces: frameTraces });
-  if (part.windows.some((window) => window.speech)) rows.push({ title: "Vocal tone", traces: toneTraces });
-  rows.push({ title: "Together", traces: fusedTraces });
+  if (part.frames.some((frame) => frame.faces.length)) rows.push({ title: "Expression", traces: frameTraces, most: 1 });
+  if (part.windows.some((window) => window.speech)) rows.push({ title: "Vocal tone", traces: toneTraces, most: 1 });
+  rows.push({ title: "Together, and its confidence", traces: fusedTraces, most: 1.3 });
   return rows;
 }
 
@@ -68,20 +73,21 @@ function stacked(labels, x, width, said, color, yaxis) {
 
 function layout(rows, part, color) {
   const made = {
-    barmode: "stack", showlegend: false, bargap: 0, height: 110 * rows.length + 40,
-    margin: { l: 44, r: 8, t: 22, b: 34 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    barmode: "stack", showlegend: false, bargap: 0, height: heightOf(rows),
+    margin: { l: 44, r: 8, t: 4, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: color("--muted"), family: getComputedStyle(document.body).fontFamily, size: 12 },
     xaxis: { range: [0, Math.max(part.duration_s, 0.5)], title: { text: "seconds" }, showgrid: false, zeroline: false, fixedrange: true, anchor: `y${rows.length > 1 ? rows.length : ""}` },
     annotations: [],
   };
   const high = 1 / rows.length;
+  const spare = TITLE_PX / (ROW_PX * rows.length);
   rows.forEach((row, index) => {
     const top = 1 - index * high;
     made[`yaxis${index ? index + 1 : ""}`] = {
-      domain: [top - high + 0.05, top - 0.09], range: [0, 1.25], fixedrange: true, gridcolor: color("--line"), zeroline: false,
+      domain: [top - high, top - spare], range: [0, row.most], fixedrange: true, gridcolor: color("--line"), zeroline: false,
       tickvals: [0, 1], ticktext: ["0 %", "100 %"],
     };
-    made.annotations.push({ text: row.title, xref: "paper", yref: "paper", x: 0, y: top - 0.02, xanchor: "left", yanchor: "middle", showarrow: false });
+    made.annotations.push({ text: row.title, xref: "paper", yref: "paper", x: 0, y: top, xanchor: "left", yanchor: "top", showarrow: false });
   });
   return made;
 }

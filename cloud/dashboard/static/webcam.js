@@ -9,7 +9,7 @@ const MOST_PER_S = 8;
 const QUALITY = 0.7;
 const ANNOUNCE_EVERY_MS = 5_000;
 
-const page = Object.fromEntries(["link", "camera", "boxes", "word", "unsure", "bars", "rate", "switch", "problem", "announcer"].map(
+const page = Object.fromEntries(["link", "camera", "boxes", "word", "unsure", "bars", "rate", "switch", "problem", "announcer", "off"].map(
   (id) => [id, document.getElementById(id)],
 ));
 const bars = new Map(EMOTIONS.map((emotion) => {
@@ -32,6 +32,7 @@ async function start() {
   }
   page.camera.srcObject = stream;
   await page.camera.play();
+  page.off.hidden = true;
   page.switch.textContent = "Stop the camera";
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/webcam/live`);
   socket.onopen = () => { state("connecting", "Starting …"); sendPicture(); };
@@ -45,7 +46,10 @@ function stop(why = "") {
   page.camera.srcObject = null;
   socket?.close();
   page.switch.textContent = "Start the camera";
+  page.off.hidden = false;
+  say(null, false, "–");
   drawFaces(page.boxes, []);
+  page.rate.textContent = "";
   state(why ? "closed" : "idle", "Off");
   complain(why);
 }
@@ -60,19 +64,23 @@ function sendPicture() {
   canvas.toBlob((blob) => { if (socket.readyState === WebSocket.OPEN) socket.send(blob); }, "image/jpeg", QUALITY);
 }
 
-function show({ frame, running }) {
+function show({ frame, running, unsure }) {
   state("open", "On");
   const now = performance.now();
   times = [...times.filter((time) => now - time < 3000), now];
   page.rate.textContent = times.length > 1 ? `${((times.length - 1) / ((now - times[0]) / 1000)).toFixed(1)} pictures a second, ${Math.round(now - sentAt)} ms each` : "";
   page.boxes.dataset.drawn = String(Number(page.boxes.dataset.drawn ?? 0) + 1);
   drawFaces(page.boxes, frame.faces, { mirrored: true });
-  page.word.textContent = running ? `${running.emotion} ${percent(running.confidence)}` : "no face";
-  page.unsure.hidden = !frame.faces[0]?.unsure;
-  for (const [emotion, filled] of bars) filled.style.width = `${100 * (running?.probs[emotion] ?? 0)}%`;
+  say(running, unsure, "no face");
   if (now - announcedAt < ANNOUNCE_EVERY_MS) return;
   announcedAt = now;
   page.announcer.textContent = facesText(frame.faces);
+}
+
+function say(running, unsure, none) {
+  page.word.textContent = running ? `${running.emotion} ${percent(running.confidence)}` : none;
+  page.unsure.hidden = !unsure;
+  for (const [emotion, filled] of bars) filled.style.width = `${100 * (running?.probs[emotion] ?? 0)}%`;
 }
 
 function state(name, text) {

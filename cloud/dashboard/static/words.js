@@ -5,6 +5,7 @@ export const EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise",
 // An answer that has not come after this long will not come: the device has stopped waiting for it, too.
 const ANSWER_EXPECTED_MS = 15_000;
 const SILENT_AFTER_MS = 150_000;
+const NO_DAY_NEEDED_MS = 12 * 3_600_000;
 
 const HEARING = ["speech", "microphone"];
 
@@ -60,8 +61,12 @@ export function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
 
-export function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+/** The time of day, with the day before it where that is not of the last hours. */
+export function clock(seconds, nowMs) {
+  const at = new Date(seconds * 1000);
+  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  if (nowMs - at < NO_DAY_NEEDED_MS) return time;
+  return `${at.toLocaleDateString([], { day: "numeric", month: "short" })} ${time.slice(0, 5)}`;
 }
 
 export function ago(seconds, nowMs) {
@@ -82,6 +87,21 @@ export function stateOf(device, nowMs) {
     case "online": return silent ? ["lost", "silent"] : ["online", "online"];
     default: return silent ? ["lost", "silent"] : ["online", "sending"];
   }
+}
+
+/** What a device that sends no readings says of the people before it; empty where it sends readings. */
+export function crowdText(device, nowMs) {
+  const { aggregate } = device;
+  if (aggregate) {
+    const counts = Object.entries(aggregate.expressions ?? {}).sort((a, b) => b[1] - a[1]);
+    const faces = counts.map(([emotion, count]) => `${emotion} ${count}`).join(", ");
+    const present = aggregate.faces == null ? "too few faces to say" : `${aggregate.faces} faces`;
+    return `Counts only, no readings. In the minute before ${clock(aggregate.received_at, nowMs)}, faces at a time: ${faces || present}.`;
+  }
+  if (device.readings.length) return "";
+  if (device.birth?.mode === "classroom") return "This device sends counts over a minute, no readings; the next ones appear here.";
+  if (device.birth?.mode === "off") return "Switched off by its policy: camera and microphone are closed.";
+  return "No reading yet.";
 }
 
 /** The health line: rates, times, outbox; empty parts are left out. */

@@ -71,7 +71,7 @@ class Day:
         self._options, self._look_on = options, look_on
         self._clock = FakeClock()
         self._began = self._clock.monotonic()
-        self._stage = Stage(self._clock, step_s=1.0 / options.fps)
+        self._stage = Stage(self._clock, step_s=1.0 / options.fps, players=2)
         self._frames, self._pcm = np.load(options.frames), np.load(options.sound)
         self._models = load_models(settings(options).models)
         self._mute = Mute(None)
@@ -115,7 +115,7 @@ class Day:
             on_reading=self._saw,
             on_turn=turn,
             progress=self._progress,
-            started_at=None if before is None else before.started_at,
+            before=before,
         )
 
     def _saw(self, reading: Reading) -> None:

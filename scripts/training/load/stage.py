@@ -2,7 +2,8 @@
 
 The daemon's loop calls `Stage.turn` at each of its turns. That moves the clock one step on and waits until the threads
 of all open sources have handed over what fell due, so that nothing is dropped however fast the machine is, and no time
-passes while nothing happens.
+passes while nothing happens. The pause before a source is opened again is the one thing that takes real time, in which
+simulated hours could pass: so a source may be away for `AWAY_S`, and then time stands still until it is back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from edge.errors import CaptureError
 PATIENCE_S = 10.0
 """Seconds of real time for which a source's thread is waited for."""
 
+AWAY_S = 3.0
+"""Simulated seconds for which a source may be closed before time stands still."""
+
+BACK_S = 120.0
+"""Seconds of real time within which it must be open again."""
+
 Item_co = TypeVar("Item_co", bound=Frame | Sound, covariant=True)
 
 
@@ -32,19 +39,33 @@ class Maker(Protocol[Item_co]):
 
 
 class Stage:
-    """The time of one simulation, in steps of `step_s` seconds."""
+    """The time of one simulation, in steps of `step_s` seconds, for so many `players`: sources that belong open."""
 
-    def __init__(self, clock: FakeClock, *, step_s: float) -> None:
-        self.clock, self.step_s = clock, step_s
+    def __init__(self, clock: FakeClock, *, step_s: float, players: int) -> None:
+        self.clock, self.step_s, self._players = clock, step_s, players
+        self._complete_at = clock.monotonic()
         self.changed = threading.Condition()
         self.sources: list[StagedSource[Frame | Sound]] = []
 
     def turn(self) -> None:
-        """Let one step of time pass and wait until everything that fell due in it was read."""
+        """Let one step of time pass and wait until everything that fell due in it was read.
+
+        Raises TimeoutError if a source that is away does not come back.
+        """
         with self.changed:
             self.clock.advance(self.step_s)
             self.changed.notify_all()
             self.changed.wait_for(lambda: all(source.settled() for source in self.sources), PATIENCE_S)
+            now = self.clock.monotonic()
+            if not self._complete() and now - self._complete_at >= AWAY_S:
+                self.changed.wait_for(self._complete, BACK_S)
+                if not self._complete():
+                    raise TimeoutError(f"only {len(self.sources)} of {self._players} sources are open")
+            if self._complete():
+                self._complete_at = now
+
+    def _complete(self) -> bool:
+        return len(self.sources) >= self._players
 
 
 class StagedSource(Generic[Item_co]):
@@ -62,6 +83,7 @@ class StagedSource(Generic[Item_co]):
         with stage.changed:
             self._due_s = stage.clock.monotonic() + interval_s
             stage.sources.append(self)
+            stage.changed.notify_all()
 
     def settled(self) -> bool:
         """Return whether everything due was read, and its reader waits for more."""

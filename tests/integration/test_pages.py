@@ -4,6 +4,7 @@ import json
 import re
 import time
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from cloud_messages import availability, birth, head, health, reading
@@ -16,6 +17,7 @@ from cloud.accounts import passwords
 from cloud.accounts.roles import ROLES, Grant, Permission
 from cloud.accounts.sessions import log_in, log_out
 from cloud.accounts.users import create_user
+from cloud.api.access import COOKIE
 from cloud.store import Database
 from edge.protocol import PREFIX, Command, Reply, decode
 
@@ -217,12 +219,10 @@ def test_a_technician_asks_a_device_and_reads_its_answer(cloud, signed_in):
     expect(dialog).to_be_hidden()
 
 
-def test_who_may_not_command_is_offered_no_command(cloud, open_page, sessions):
-    for role in ROLES:
-        page = open_page(f"{cloud.web}/history", ready=PAGES["/history"], session=sessions[role])
-        may = Permission.COMMAND_DEVICES in ROLES[role]
-        expect(page.locator("#devices button")).to_have_count(1 if may else 0)
-        expect(page.locator("#command-dialog")).to_have_count(1 if may else 0)
+def test_who_may_not_command_is_offered_no_command(cloud, sessions):
+    for role, held in ROLES.items():
+        html = httpx.get(f"{cloud.web}/history", cookies={COOKIE: sessions[role]}).text
+        assert ("command-dialog" in html) == (Permission.COMMAND_DEVICES in held), role
 
 
 def test_an_auditor_reads_who_did_what(signed_in):

@@ -155,7 +155,8 @@ function fillDevices() {
     const [key, text] = stateOf(one, now);
     const state = Object.assign(document.createElement("span"), { className: "state", textContent: text });
     state.dataset.state = key;
-    return [one.site, link, state, ago(one.last_seen, now), one.birth?.mode ?? "unknown", healthText(one.health), ...commandButton(one)];
+    const told = [ago(one.last_seen, now), one.birth?.mode ?? "unknown", healthText(one.health)];
+    return [one.site, link, state, ...commandButton(one), ...told];
   });
   fillRows(byId("devices"), rows, "No device has reported yet.");
 }

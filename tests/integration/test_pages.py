@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from cloud.accounts import passwords
 from cloud.accounts.roles import ROLES, Grant
-from cloud.accounts.sessions import log_in
+from cloud.accounts.sessions import log_in, log_out
 from cloud.accounts.users import create_user
 from cloud.store import Database
 
@@ -32,11 +32,11 @@ PAGES = {
     "/": "article .main-svg",
     "/history": '#status[data-state="open"]',
     "/alerts": '#status[data-state="open"]',
-    "/analyse": "#list tr",
+    "/analyse": "#list tr:not(.loading)",
     "/webcam": "#switch",
     "/data": "#sites section",
-    "/users": "#users tr",
-    "/audit": "#lines tr",
+    "/users": "#users tr:not(.loading)",
+    "/audit": "#lines tr:not(.loading)",
     "/account": "#token-form",
     "/api/docs": "h2",
     "/no-such-page": ".panel",
@@ -269,6 +269,20 @@ def test_axe_finds_nothing_wrong_with_any_page(cloud, open_page, sessions, photo
     expect(page.get_by_role("heading", name="All together")).to_be_visible()
     wrong["a result"] = looked_through(page)
     assert {place: found for place, found in wrong.items() if found} == {}, json.dumps(wrong, indent=1)
+
+
+@pytest.mark.parametrize("address", ["/", "/alerts"])
+def test_whose_session_has_ended_logs_in_again_and_comes_back(cloud, open_page, address):
+    database = Database(cloud.data, exclusive=False)
+    session = log_in(database.engine, "viewer", PASSWORD, now=time.time())
+    page = open_page(f"{cloud.web}{address}?from=test", ready=PAGES[address], session=session)
+    log_out(database.engine, session, now=time.time())
+    database.close()
+    expect(page.get_by_label("Login")).to_be_focused()
+    page.keyboard.type("viewer")
+    fill(page, "Password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{cloud.web}{address}?from=test")
 
 
 def test_who_wants_no_motion_gets_none(cloud, open_page, sessions):

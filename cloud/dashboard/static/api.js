@@ -20,9 +20,15 @@ export async function call(method, path, body, { open = false } = {}) {
   } catch {
     throw new Error("The service does not answer. Is it running, and are you online?");
   }
+  if (answer.status === 401 && method === "GET" && !open) toLogin();
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(sentence(data, answer.status)), { status: answer.status });
   return data;
+}
+
+/** Whoever looks at a page after their session has ended logs in again and comes back to it. */
+export function toLogin() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 /** What a refusal's JSON says, as a sentence. */

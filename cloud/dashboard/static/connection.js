@@ -1,10 +1,11 @@
 // The live socket, reopened with back-off, and the lists that fill the gap after every opening.
 
+import { toLogin } from "./api.js";
 import { KEPT_READINGS } from "./state.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-const NOT_LOGGED_IN = 4401;
+const RIGHTS_ENDED = [4401, 4403];
 
 /** Keep connected for ever. `on` has the functions open, lists, message and closed(waitMs). */
 export function connect(on) {
@@ -25,17 +26,24 @@ export function connect(on) {
     };
     socket.onmessage = (event) => on.message(JSON.parse(event.data));
     socket.onclose = (event) => {
-      if (event.code === NOT_LOGGED_IN) {
-        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+      if (RIGHTS_ENDED.includes(event.code)) {
+        location.reload();  // what may be seen now, or the way to log in
         return;
       }
       const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt++);
       const waitMs = longest / 2 + Math.random() * longest / 2;
       on.closed(waitMs);
       setTimeout(open, waitMs);
+      sendLoggedOutAway();
     };
   }
   open();
+}
+
+/** A socket that is refused does not say why: ask. */
+async function sendLoggedOutAway() {
+  const answer = await fetch("/api/session").catch(() => null);
+  if (answer?.status === 401) toLogin();
 }
 
 async function fetchLists() {

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import getpass
 import ipaddress
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud import broker_command, privacy_command, text_command
+from cloud.logs import set_up
 from edge import __version__
 from edge.errors import ConfigError, MienError
 from edge.perception.fetched import yunet_weights
@@ -55,8 +55,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status. Errors are one line on stderr."""
     options = _parser().parse_args(argv)
-    level = logging.INFO if options.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="mien-cloud: %(levelname)s %(name)s: %(message)s")
+    set_up(verbose=options.verbose, as_json=getattr(options, "log_json", False))
     try:
         return int(options.run(options))
     except MienError as error:
@@ -93,7 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         help="let people ask for an account, which an admin then has to approve; else it takes an invitation",
     )
     _add_tls_options(serve)
-    serve.add_argument("--broker", metavar="URL", help="mqtt://[user:password@]host[:port] instead of the embedded one")
+    serve.add_argument(
+        "--broker", metavar="URL", help="mqtt[s]://[user:password@]host[:port] instead of the embedded one"
+    )
+    serve.add_argument(
+        "--broker-ca", type=Path, metavar="FILE", help="authorities that vouch for an mqtts broker (the system's)"
+    )
     serve.add_argument(
         "--broker-port", type=_port, default=0, metavar="N", help="of the embedded broker; 0: a free one (0)"
     )
@@ -117,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--ready-file", type=Path, metavar="PATH", help="write the addresses there once all is up")
     serve.add_argument("--verbose", action="store_true", help="say more on stderr")
+    serve.add_argument("--log-json", action="store_true", help="say it as JSON, an object a line")
     serve.set_defaults(run=_serve)
     _add_admin(commands)
     privacy_command.add_parser(commands, _add_store_options)
@@ -247,6 +252,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         broker=arguments.broker,
         broker_port=arguments.broker_port,
+        broker_ca=arguments.broker_ca,
         worker=not arguments.no_worker,
         threads=arguments.threads,
         engine=arguments.engine,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -32,7 +34,7 @@ delivered to, for an ingest whose session is kept again and again."""
 
 CONNECT_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 10.0
-_DEFAULT_PORT = 1883
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _NOT_STORED = ("evidence", "command", "reply")
 
 INGEST_FILTERS = tuple(
@@ -53,6 +55,8 @@ class BrokerAddress:
     username: str | None = None
     password: str | None = None
     protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V5
+    tls: ssl.SSLContext | None = None
+    """What is trusted; None: in clear."""
 
     @property
     def shares(self) -> bool:
@@ -61,22 +65,35 @@ class BrokerAddress:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mqtt://{host}:{self.port}"
+        return f"mqtt{'' if self.tls is None else 's'}://{host}:{self.port}"
 
 
-def parse_address(url: str) -> BrokerAddress:
-    """Return the address in mqtt://[user:password@]host[:port]. Raises ConfigError."""
-    fix = "Write it as mqtt://[user:password@]host[:port]."
+def parse_address(url: str, ca_file: Path | None = None) -> BrokerAddress:
+    """Return the address in mqtt[s]://[user:password@]host[:port].
+
+    For mqtts the system's authorities are trusted, unless `ca_file` names others. Raises ConfigError.
+    """
+    fix = "Write it as mqtt://[user:password@]host[:port], or mqtts:// for TLS."
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORT
+        port = parts.port
     except ValueError as error:
         raise ConfigError(f"--broker {url!r}: {error}", fix=fix) from error
-    if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/"):
+    if parts.scheme not in _PORTS or not parts.hostname or parts.path not in ("", "/"):
         raise ConfigError(f"--broker {url!r} is no MQTT address", fix=fix)
+    if ca_file is not None and parts.scheme != "mqtts":
+        raise ConfigError("--broker-ca is for brokers with TLS", fix="Write --broker mqtts://..., or leave it out.")
+    tls = _trust(ca_file) if parts.scheme == "mqtts" else None
     username = None if parts.username is None else unquote(parts.username)
     password = None if parts.password is None else unquote(parts.password)
-    return BrokerAddress(parts.hostname, port, username, password)
+    return BrokerAddress(parts.hostname, port or _PORTS[parts.scheme], username, password, tls=tls)
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"--broker-ca {ca_file} cannot be used: {error}", fix="Name a PEM file.") from error
 
 
 class AckingClient(aiomqtt.Client):
@@ -99,6 +116,7 @@ class AckingClient(aiomqtt.Client):
             clean_session=None if is_v5 else not keep_session,
             clean_start=not keep_session if is_v5 else MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
+            tls_context=address.tls,
             timeout=CONNECT_TIMEOUT_S,
             keepalive=30,
         )

@@ -73,6 +73,8 @@ class Options:
     port: int = 8080
     broker: str | None = None
     broker_port: int = 0
+    broker_ca: Path | None = None
+    """Authorities that vouch for a broker with TLS; None: the system's."""
     worker: bool = True
     threads: int = 1
     engine: Literal["local", "ray"] = "local"
@@ -140,7 +142,7 @@ class Service:
 async def running(options: Options) -> AsyncIterator[Service]:
     """Start everything, yield, stop everything in the reverse order. Raises MienError if a part cannot start."""
     # What can be wrong is tried first, before anything is started that would have to be stopped again.
-    address = None if options.broker is None else await probe(parse_address(options.broker))
+    address = None if options.broker is None else await probe(parse_address(options.broker, options.broker_ca))
     counters = Counters()
     engine = await asyncio.to_thread(_start_engine, options, counters)
     async with AsyncExitStack() as stack:

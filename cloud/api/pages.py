@@ -41,7 +41,8 @@ def page(request: Request, name: str, permission: Permission | None, **context: 
     """Return the page of a template, or the way to log in, or a refusal. Without `permission` a login is enough."""
     login = login_of(request)
     if login is None:
-        return RedirectResponse(f"/login?next={quote(request.url.path)}", SEE_OTHER)
+        wanted = f"{request.url.path}?{request.url.query}".removesuffix("?")
+        return RedirectResponse(f"/login?next={quote(wanted)}", SEE_OTHER)
     if login.must_change and name != "account.html":
         return RedirectResponse("/account", SEE_OTHER)
     if permission is not None and not login.access.may(permission):

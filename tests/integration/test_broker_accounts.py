@@ -2,16 +2,18 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 from brokers import Mosquitto, eventually
 from cloud_messages import availability, birth, evidence, health, reading, verdict
 from cloud_models import write_models
-from cloud_service import CloudProcess
+from cloud_service import REPOSITORY, CloudProcess
 
 from cloud.alerts.post import alert_topic
 from cloud.broker_accounts import ACCESS, PASSWORDS, hashed
 from cloud.cli import main
+from cloud.tls import own_certificate
 from edge.protocol import encode, topic
 
 WAIT_S = 60
@@ -21,11 +23,11 @@ DONE = "mien/v1/school-1/front-door/event/done"
 class Broker:
     """A Mosquitto that lets in whom `mien-cloud broker` has let in."""
 
-    def __init__(self, folder, capsys):
+    def __init__(self, folder, capsys, *more):
         self.folder, self._capsys, self.passwords = folder, capsys, {}
         self.add("service")
         lines = ("allow_anonymous false", f"password_file {folder / PASSWORDS}", f"acl_file {folder / ACCESS}")
-        self.process = Mosquitto(folder, *lines)
+        self.process = Mosquitto(folder, *lines, *more)
 
     def add(self, *arguments):
         """Run `mien-cloud broker`; return the account's name."""
@@ -52,10 +54,10 @@ class Broker:
         command = ["mosquitto_pub", *self._login(name), "-q", "1", "-t", topic_text, "-s", *options]
         subprocess.run(command, input=payload, check=True, timeout=WAIT_S, capture_output=True)
 
-    def listen(self, name, *filters):
+    def listen(self, name, *filters, more=("-d",)):
         """Return a running mosquitto_sub that ends with the message on DONE, or with an error."""
         wanted = [argument for each in filters for argument in ("-t", each)]
-        command = ["mosquitto_sub", *self._login(name), "-q", "1", "-F", "%t", "-d", *wanted]
+        command = ["mosquitto_sub", *self._login(name), "-q", "1", "-F", "%t", *more, *wanted]
         return subprocess.Popen(
             ["stdbuf", "-oL", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -182,13 +184,33 @@ def test_the_service_stores_what_a_device_says_by_its_account(broker, tmp_path):
         broker.publish(device, topic("school-1", "back-door", "reading"), encode(reading()))
         eventually(cloud.readings, within_s=WAIT_S)
         assert [(one["device"], one["id"]) for one in cloud.readings()] == [("front-door", sent.id)]
-        # The heartbeat of the workers, which tells the device that it may ask, is retained nowhere and comes by itself.
-        with broker.listen(device, topic("school-1", "cloud", "availability")) as listener:
-            for line in listener.stdout:
-                if line.startswith("mien/"):
-                    break
+
+
+@pytest.mark.slow
+def test_with_tls_nothing_goes_in_clear(tmp_path, capsys):
+    files = own_certificate(tmp_path / "certificate", ())
+    broker = Broker(tmp_path, capsys, f"certfile {files.certificate}", f"keyfile {files.key}")
+    reader = broker.add("reader", "--site", "school-1")
+    broker.process.start()
+    address = f"mien-cloud:{broker.passwords['mien-cloud']}@127.0.0.1:{broker.process.port}"
+    options = ("--models", str(write_models(tmp_path / "models")), "--broker", f"mqtts://{address}")
+    with CloudProcess(tmp_path / "cloud", *options, "--broker-ca", str(files.certificate)) as cloud:
+        trusting = ["--cafile", str(files.certificate)]
+        sent = reading()
+        said = topic("school-1", "front-door", "reading")
+        broker.publish("mien-cloud", said, encode(sent), *trusting, "-r")
+        with broker.listen(reader, said, more=trusting) as listener:
+            assert next(listener.stdout).strip() == said
             listener.terminate()
-        assert line.strip() == topic("school-1", "cloud", "availability")
+        eventually(cloud.readings, within_s=WAIT_S)
+        assert cloud.get("/readyz")["checks"] == {"store": True, "worker": True}
+    assert not broker.lets_in("mien-cloud"), "without TLS"
+    for url in (f"mqtts://{address}", f"mqtt://{address}"):  # the one does not know the certificate, the other no TLS
+        data = ["--port", "0", "--data", tmp_path / "refused", "--no-accounts", "--no-worker"]
+        command = [sys.executable, "-m", "cloud.cli", "serve", *data, "--broker", url]
+        refused = subprocess.run(command, cwd=REPOSITORY, timeout=WAIT_S, capture_output=True, text=True)
+        assert (refused.returncode, "cannot be reached" in refused.stderr) == (1, True), refused.stderr
+    broker.process.stop()
 
 
 def test_a_new_password_replaces_the_old_one_and_a_removed_account_is_out(broker):

@@ -122,6 +122,26 @@ def test_it_fits_a_phone_and_the_dark_and_is_used_by_keyboard(cloud, open_page, 
     assert overflow <= 0
 
 
+def test_a_result_is_opened_again_with_its_file_only_if_that_was_kept(cloud, open_page, sample, tmp_path):
+    page = open_page(f"{cloud.web}/analyse")
+    for keep in ("", "1"):
+        page.set_input_files("#files", portrait(sample, tmp_path))
+        page.get_by_label("What becomes of the files").select_option(keep)
+        page.get_by_role("button", name="Analyse", exact=True).click()
+        finished(page)
+        page.reload()
+        page.locator("#list tr").first.get_by_role("button", name="Open").click()
+        finished(page)
+        if keep:
+            expect(page.locator("#list tr").first).to_contain_text("with the file")
+            expect(page.locator(".part img")).to_have_js_property("naturalWidth", 480)
+        else:
+            expect(page.locator("#list tr").first).to_contain_text("no files")
+            expect(page.locator('[data-slot="notes"]')).to_contain_text("deleted after the analysis")
+            expect(page.locator(".part img")).to_have_count(0)
+        assert painted(page, ".part canvas") > 500
+
+
 def test_a_bad_file_is_explained_and_a_running_one_cancelled(cloud, open_page, tmp_path):
     page = open_page(f"{cloud.web}/analyse")
     page.get_by_role("button", name="Analyse", exact=True).click()

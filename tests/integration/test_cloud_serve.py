@@ -39,6 +39,13 @@ def test_a_signal_stops_it_gracefully(number, tmp_path, models):
     assert "Traceback" not in cloud.log.read_text()
 
 
+def test_its_log_is_json_if_that_is_asked_for(tmp_path, models):
+    with CloudProcess(tmp_path, "--models", models, "--log-json", "--verbose") as cloud:
+        cloud.stop()
+    lines = [msgspec.json.decode(line) for line in cloud.log.read_text().splitlines()]
+    assert "stopping" in [line["message"] for line in lines if line["logger"] == "cloud.serve"]
+
+
 def test_it_remembers_over_a_restart_and_is_reached_from_this_machine_only(tmp_path, models):
     for start in (1, 2):
         with CloudProcess(tmp_path, "--models", models) as cloud, Device(cloud.broker_port) as device:

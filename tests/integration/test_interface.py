@@ -4,13 +4,15 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
 import httpx
 import jsonschema_rs
 import pytest
-from cloud_messages import availability, birth, event, health, reading
+from brokers import eventually
+from cloud_messages import availability, birth, event, evidence, head, health, reading
 from cloud_models import write_models
 from cloud_service import CloudProcess, Device
 from fastapi import FastAPI
@@ -20,6 +22,7 @@ from cloud.api.app import ROUTERS
 from cloud.api.fields import EmotionName, RoleName
 from cloud.api.openapi import TAGS, complete
 from edge.emotions import SPEECH_EMOTIONS
+from edge.protocol import Aggregate
 
 LOGIN, PASSWORD = "ada", "a password that no example has"
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
@@ -108,25 +111,46 @@ def test_names_in_the_schema_are_those_of_the_code():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A service with accounts, an admin, and something to tell."""
+    """A service with accounts, an admin, and something of everything to tell."""
     folder = tmp_path_factory.mktemp("served")
     with CloudProcess(folder, "--models", str(write_models(folder / "models")), accounts=True) as cloud:
         cloud.add_admin(LOGIN, PASSWORD)
-        with Device(cloud.broker_port, "school-1", "front-door") as device:
-            device.publish("availability", availability(), retain=True)
-            device.publish("birth", birth(), retain=True)
-            for number in range(20):
-                device.publish("reading", reading(number, ts=time.time() - 60 + number))
-            device.publish("health", health(ts=time.time()))
-            device.publish("event", event(), "camera-lost")
+        with logged_in(cloud) as client:
+            rule = {"site": "school-1", "name": "hot", "kind": "temperature", "threshold": 60.0, "duration_s": 0.0}
+            client.post("/api/alert-rules", json=rule).raise_for_status()
+            with Device(cloud.broker_port, "school-1", "front-door") as device:
+                device.publish("availability", availability(), retain=True)
+                device.publish("birth", birth(), retain=True)
+                for number in range(20):
+                    device.publish("reading", said := reading(number, ts=time.time() - 60 + number))
+                device.publish("evidence", evidence(said.id))
+                device.hear("verdict", within_s=60)
+                counts = {
+                    "start_s": 0.0,
+                    "end_s": 60.0,
+                    "windows": 20,
+                    "k": 3,
+                    "tones": None,
+                    "expressions": {"sad": 4},
+                }
+                device.publish("aggregate", Aggregate(**head(ts=time.time(), mode="classroom"), **counts))
+                device.publish("health", health(ts=time.time(), temperature_c=80.0))
+                device.publish("event", event(), "camera-lost")
+            eventually(lambda: client.get("/api/alerts").json()["alerts"], within_s=60)
         yield cloud
+
+
+@contextmanager
+def logged_in(cloud):
+    with httpx.Client(base_url=cloud.web, timeout=60) as client:
+        client.post("/api/session", json={"login": LOGIN, "password": PASSWORD}).raise_for_status()
+        client.headers["X-CSRF-Token"] = client.get("/api/session").json()["csrf"]
+        yield client
 
 
 @pytest.fixture
 def admin(served):
-    with httpx.Client(base_url=served.web, timeout=60) as client:
-        client.post("/api/session", json={"login": LOGIN, "password": PASSWORD}).raise_for_status()
-        client.headers["X-CSRF-Token"] = client.get("/api/session").json()["csrf"]
+    with logged_in(served) as client:
         yield client
 
 

@@ -5,7 +5,7 @@ import { KEPT_READINGS } from "./state.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-const NOT_LOGGED_IN = 4401;
+const RIGHTS_ENDED = [4401, 4403];
 
 /** Keep connected for ever. `on` has the functions open, lists, message and closed(waitMs). */
 export function connect(on) {
@@ -26,8 +26,8 @@ export function connect(on) {
     };
     socket.onmessage = (event) => on.message(JSON.parse(event.data));
     socket.onclose = (event) => {
-      if (event.code === NOT_LOGGED_IN) {
-        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+      if (RIGHTS_ENDED.includes(event.code)) {
+        location.reload();  // what may be seen now, or the way to log in
         return;
       }
       const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt++);

@@ -2,8 +2,7 @@
 # Sourced by provisioning/install: Debian packages, the Python environment, the mien wheel, YuNet's weights.
 
 # numpy, PyAudio and systemd-python come from apt: the last two have no wheels, and picamera2 is built for apt's numpy.
-# passwd: to remove the user one day; a minimal Trixie lacks it.
-PACKAGES=(python3 python3-venv python3-numpy python3-pyaudio python3-systemd ca-certificates passwd)
+PACKAGES=(python3 python3-venv python3-numpy python3-pyaudio python3-systemd ca-certificates)
 # Only Raspberry Pi OS has the first; GPIO lines are of no use elsewhere.
 ON_A_PI=(python3-picamera2 python3-gpiozero python3-lgpio)
 

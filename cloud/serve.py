@@ -27,6 +27,7 @@ from cloud.alerts.watch import AlertWatch
 from cloud.api import Services, create_app
 from cloud.arrivals import Arrival
 from cloud.broker import CLOUD_USER, HOST, EmbeddedBroker
+from cloud.commands import Commands
 from cloud.counters import Counters
 from cloud.errors import ServeError
 from cloud.gate import IngestGate
@@ -179,6 +180,8 @@ async def running(options: Options) -> AsyncIterator[Service]:
 
         await stack.enter_async_context(purging(database.engine, vital))
         await stack.enter_async_context(alerting(database.engine, watch, own, counters, options.mail, vital))
+        commands = Commands(own, counters, session=database.starts)
+        await stack.enter_async_context(commands.open(STOP_GRACE_S, vital))
         app = create_app(
             Services(
                 engine=database.engine,
@@ -189,6 +192,7 @@ async def running(options: Options) -> AsyncIterator[Service]:
                 accounts=options.accounts,
                 open_registration=options.open_registration,
                 analyses=analyses,
+                commands=commands,
                 secure=options.tls is not None or options.behind_proxy,
                 names=frozenset(options.names),
                 alert_channels=_alert_channels(options),

@@ -21,7 +21,7 @@ from edge.birth import birth_message, source_kinds
 from edge.capture.base import Frame, Sound
 from edge.clock import Clock
 from edge.header import Headers
-from edge.health import Timings, health_message
+from edge.health import Timings, health_message, in_words
 from edge.mute import Mute
 from edge.permit import Permit
 from edge.pipeline import Outlet, Pipeline
@@ -140,6 +140,11 @@ class Daemon:
         """Return how each source does."""
         return {worker.name: worker.health() for worker in self._workers}
 
+    def words(self) -> list[str]:
+        """Return in words what the policy allows and how each source does, a line each."""
+        parts = [self.permissions().why, *(in_words(name, health) for name, health in self.sources().items())]
+        return [" ".join(part.split()) for part in parts]
+
     def birth(self) -> Birth:
         """Return who this device is."""
         return birth_message(self._headers, self._config, self._models, source_kinds(self._config))
@@ -159,10 +164,19 @@ class Daemon:
         elif command.verb == "mute":
             kept = self._mute.set()
             ok, text = True, f"devices closed until {'unmuted' if kept else 'the daemon is restarted'} at the device"
+        elif command.verb == "selftest":
+            ok, text = self._self_test()
         else:
             ok, text = False, f"this version does not do {command.verb}"
         reply = Reply(**self._headers.next(), command_id=command.id, verb=command.verb, ok=ok, text=text)
         self._outlet.publish("reply", reply)
+
+    def _self_test(self) -> tuple[bool, str]:
+        """Return whether what may be open works, and in words how each part does."""
+        rows, _, dropped = self._outbox_state()
+        outbox = f"outbox {rows}" + (f", {dropped} dropped" if dropped else "")
+        works = all(health.state == "ok" for health in self.sources().values())
+        return works or not self.permissions().open_devices, "; ".join([*self.words(), outbox])
 
     def _work(self) -> None:
         if (why := self.permissions.news()) is not None:

@@ -42,6 +42,13 @@ def _percentiles(ordered: list[float]) -> Percentiles:
     return Percentiles(p50_ms=ordered[round(0.5 * last)], p95_ms=ordered[round(0.95 * last)])
 
 
+def in_words(name: str, health: SourceHealth) -> str:
+    """Return how the source of that name does, e.g. "camera down (nothing for 12 s)"."""
+    if health.state == "ok":
+        return f"{name} ok"
+    return f"{name} {health.state}" + (f" ({health.error})" if health.error else "")
+
+
 def temperature_c() -> float | None:
     """Return the processor's temperature, None where the kernel does not tell."""
     try:

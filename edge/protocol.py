@@ -269,7 +269,10 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class Command(Message, frozen=True, kw_only=True):
-    """The cloud asks the device for something. The verb stands in the topic, too."""
+    """The cloud asks the device for something. The verb stands in the topic, too.
+
+    Devices do `rebirth`, `selftest` and `mute`; they decline the other verbs, which are kept for later.
+    """
 
     schema: str = "mien.command/1"
     verb: Literal["rebirth", "selftest", "identify", "threshold", "mute", "update"]

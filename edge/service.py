@@ -18,7 +18,7 @@ from edge.daemon import Daemon
 from edge.errors import ConfigError, MienError
 from edge.notify import Notifier
 from edge.progress import Progress
-from edge.protocol import Birth, Command, Event, SourceHealth, Verdict
+from edge.protocol import Birth, Command, Event, Verdict
 from edge.reload import Plan, plan_reload
 from edge.settings import Config
 
@@ -181,18 +181,9 @@ class Service:
         self._connection.publish("event", Event(**headers.next(), type=kind, text=text[:1000], detail=detail))
 
     def _status(self) -> str:
-        parts = [
-            self._daemon.permissions().why,
-            *(_source(name, health) for name, health in self._daemon.sources().items()),
-        ]
+        parts = self._daemon.words()
         rows, _, dropped = self._connection.outbox_state()
         parts += [self._connection.state(), f"outbox {rows}" + (f", {dropped} dropped" if dropped else "")]
         if self._warning:
             parts.insert(0, self._warning)
         return "; ".join(" ".join(part.split()) for part in parts)
-
-
-def _source(name: str, health: SourceHealth) -> str:
-    if health.state == "ok":
-        return f"{name} ok"
-    return f"{name} {health.state}" + (f" ({health.error})" if health.error else "")

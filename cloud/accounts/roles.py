@@ -20,7 +20,7 @@ class Permission(StrEnum):
     MANAGE_ALERTS = "manage-alerts"
     """Acknowledge alerts, write their rules."""
     COMMAND_DEVICES = "command-devices"
-    """Ask a device to identify itself, test itself, say its birth again, mute."""
+    """Ask a device to say its birth again, to test itself, to mute."""
     MANAGE_SITE = "manage-site"
     """Retention, erasure, broker accounts."""
     MANAGE_USERS = "manage-users"

@@ -18,6 +18,7 @@ from cloud.api import (
     alert_routes,
     analyse_routes,
     audit_routes,
+    command_routes,
     health_routes,
     history_routes,
     metrics_routes,
@@ -53,6 +54,7 @@ ROUTERS = (
     privacy_routes.router,
     webcam_routes.router,
     alert_routes.router,
+    command_routes.router,
     pages.router,
 )
 

@@ -41,6 +41,7 @@ Line = Annotated[str, Field(pattern=ONE_LINE)]
 UnixSeconds = Annotated[float, Field(ge=0, le=LATEST_S, allow_inf_nan=False)]
 
 SitePath = Annotated[str, Path(pattern=NAME_PATTERN, examples=["school-1"])]
+DevicePath = Annotated[str, Path(pattern=NAME_PATTERN, examples=["front-door"])]
 LoginPath = Annotated[str, Path(pattern=LOGIN_PATTERN, examples=["ada@school.example"])]
 KeyPath = Annotated[int, Path(ge=0, le=MOST_KEY, examples=[7])]
 HashPath = Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["0123456789abcdef"])]

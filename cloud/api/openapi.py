@@ -23,6 +23,7 @@ TAGS = {
     "readings": "Devices and what they perceived.",
     "history": "The same over time, in sums.",
     "alerts": "What is looked out for, what was found, who is told.",
+    "commands": "Asking a device for something.",
     "analyses": "Pictures, sound, video and text of one's own.",
     "session": "Logging in and out.",
     "registration": "Invitations, and making one's own account.",
@@ -39,12 +40,13 @@ MEANINGS = {
     403: "The account may not do this, or the header X-CSRF-Token is missing.",
     404: "There is no such thing, or not for you.",
     408: "Nothing came for too long.",
-    409: "It was cancelled.",
+    409: "It was cancelled, or the device is not online.",
     413: "Too large.",
     415: "Neither a form nor JSON.",
     422: "The request makes no sense; `detail` says why.",
     429: "Too many tries; the header Retry-After says for how long to wait.",
     503: "The service is busy, or a part of it does not work.",
+    504: "The device did not answer in time.",
     507: "The service's disk is full.",
 }
 Answers = dict[int | str, dict[str, Any]]

@@ -100,7 +100,9 @@ def history_page(request: Request) -> Response:
     """What was perceived, and how the devices did, over time."""
     login = login_of(request)
     readings = login is not None and login.access.may(Permission.READ_READINGS)
-    return page(request, "history.html", Permission.READ_DEVICES, emotions=EMOTIONS, readings=readings)
+    held = frozenset() if login is None else login.access.sites(Permission.COMMAND_DEVICES)
+    shown = {"emotions": EMOTIONS, "readings": readings, "commanding": "*" if held is None else " ".join(sorted(held))}
+    return page(request, "history.html", Permission.READ_DEVICES, **shown)
 
 
 @router.get("/alerts")

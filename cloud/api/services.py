@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from cloud.accounts.limiter import LoginLimiter
 from cloud.analyse.jobs import Analyses
+from cloud.commands import Commands
 from cloud.counters import Counters
 from cloud.live import Live
 
@@ -41,6 +42,8 @@ class Services:
     """Ways by which this service can tell of alerts."""
     analyses: Analyses | None = None
     """None: this service only stores and shows."""
+    commands: Commands | None = None
+    """What asks devices for something. None: there is no broker, as in tests of what needs none."""
     limiter: LoginLimiter = field(default_factory=LoginLimiter)
 
 

@@ -337,3 +337,11 @@ class ChannelMade(View, json_schema_extra=shown(key=2, secret="c2VjcmV0IG9mIGEgd
 
     key: int
     secret: str | None
+
+
+class CommandAnswer(View, json_schema_extra=shown(ok=True, text="camera ok; microphone ok; outbox empty")):
+    """What the device answered."""
+
+    ok: bool
+    """False: it would not, or could not, or one of its parts does not work."""
+    text: str

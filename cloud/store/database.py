@@ -7,6 +7,7 @@ import fcntl
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
@@ -119,11 +120,11 @@ def _address(folder: Path, url: str | None) -> URL:
 
 def _engine(address: URL) -> Engine:
     if address.get_backend_name() == "sqlite":
-        engine = create_engine(address)
+        engine = create_engine(address, json_deserializer=msgspec.json.decode)
         event.listen(engine, "connect", _set_pragmas)
         return engine
     # A connection that the server has closed in the meantime is replaced, not used.
-    engine = create_engine(address, pool_pre_ping=True)
+    engine = create_engine(address, pool_pre_ping=True, json_deserializer=msgspec.json.decode)
     try:
         engine.connect().close()
     except OperationalError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Connection, Engine, and_, cast, func, select
+from sqlalchemy import BigInteger, Connection, Engine, and_, case, cast, func, select
 
 from cloud.errors import HistoryError
 from cloud.store.models import Device, ReadingRow, VerdictRow
@@ -133,7 +133,9 @@ def _raw(connection: Connection, period: Period, keys: Sequence[int]) -> list[Vi
         return None
     verdict = (VerdictRow.status, VerdictRow.fused.label("judged"), VerdictRow.latency_ms.label("answering"))
     match = and_(VerdictRow.device_key == ReadingRow.device_key, VerdictRow.reading_id == ReadingRow.id)
-    fields = [getattr(ReadingRow, name) for name in ("at", "face", "speech", "fused", "gate", "latency_ms")]
+    fields = [getattr(ReadingRow, name) for name in ("at", "fused", "gate", "latency_ms")]
+    # Of these two it only matters whether they are there; to read them takes as long as all the rest.
+    fields += [case((getattr(ReadingRow, name).is_not(None), 1)).label(name) for name in ("face", "speech")]
     query = (
         select(*fields, *verdict)
         .outerjoin(VerdictRow, match)

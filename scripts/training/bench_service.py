@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from training.errors import TrainingError
 from training.models import ROOT
 
 START_S = 60.0
+ENDING = (signal.SIGINT, signal.SIGTERM)
 STOP_S = 20.0
 
 BROKER = """\
@@ -89,10 +91,11 @@ def running(folder: Path) -> Iterator[Service]:
 @contextmanager
 def _process(command: list[str], log: Path, is_ready: Callable[[], bool]) -> Iterator[int]:
     """Run a command, yield its process id once `is_ready`, and end it."""
-    with log.open("wb") as output:
-        # In a session of its own: Ctrl-C ends the bench, and the bench ends what it started, in order.
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, start_new_session=True)
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with log.open("wb") as output, _signals_wait():
+            # In a session of its own: Ctrl-C ends the bench, and the bench ends what it started, in order.
+            process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, start_new_session=True)
         until = time.monotonic() + START_S
         while not is_ready():
             if process.poll() is not None or time.monotonic() > until:
@@ -100,12 +103,31 @@ def _process(command: list[str], log: Path, is_ready: Callable[[], bool]) -> Ite
             time.sleep(0.05)
         yield process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait: what they raise while a process is being made would leave it to nobody."""
+    came: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _listens(port: int) -> bool:

@@ -45,7 +45,8 @@ def container_root() -> Path:
         "container",
         RELEASE,
         "--variant=apt",
-        "--include=systemd,systemd-sysv,dbus,udev,python3",
+        # passwd: required on every Debian, but on Trixie not by what mmdebstrap calls minimal.
+        "--include=systemd,systemd-sysv,dbus,udev,python3,passwd",
         *with_downloads(installer_packages()),
     )
 

@@ -136,6 +136,8 @@ def served(tmp_path_factory):
                 device.publish("aggregate", Aggregate(**head(ts=time.time(), mode="classroom"), **counts))
                 device.publish("health", health(ts=time.time(), temperature_c=80.0))
                 device.publish("event", event(), "camera-lost")
+                # Whoever is asked for something would be waited for: this one has gone before schemathesis looks.
+                device.publish("availability", availability("stopped"), retain=True)
             eventually(lambda: client.get("/api/alerts").json()["alerts"], within_s=60)
         yield cloud
 

@@ -4,19 +4,22 @@ import json
 import re
 import time
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from cloud_messages import availability, birth, health, reading
+from cloud_messages import availability, birth, head, health, reading
 from cloud_models import write_models
 from cloud_service import CloudProcess, Device
 from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
 from cloud.accounts import passwords
-from cloud.accounts.roles import ROLES, Grant
+from cloud.accounts.roles import ROLES, Grant, Permission
 from cloud.accounts.sessions import log_in, log_out
 from cloud.accounts.users import create_user
+from cloud.api.access import COOKIE
 from cloud.store import Database
+from edge.protocol import PREFIX, Command, Reply, decode
 
 PASSWORD = "correct horse battery"
 MOST_TABS = 80
@@ -192,6 +195,36 @@ def test_a_technician_gets_to_the_devices_and_to_nobodys_face(signed_in):
     expect(page.get_by_role("combobox", name="Device")).to_have_value("door")
 
 
+def test_a_technician_asks_a_device_and_reads_its_answer(cloud, signed_in):
+    page = signed_in("technician")
+    with Device(cloud.broker_port, "school", "door") as device:
+        device.subscribe(f"{PREFIX}/school/door/command/+")
+        press(page, "button", "Ask door of school")
+        dialog = page.get_by_role("dialog", name="Ask door of school")
+        choice = dialog.get_by_label("What it shall do")
+        expect(choice).to_be_focused()
+        for chosen, verb, ok, text in (
+            ("", "selftest", False, "camera down"),
+            ("Mute", "mute", True, "devices closed"),
+        ):
+            page.keyboard.type(chosen)
+            press(page, "button", "Ask")
+            command = decode(Command, device.hear(verb, within_s=60))
+            answer = Reply(**head(), command_id=command.id, verb=verb, ok=ok, text=text)
+            device.publish("reply", answer, verb)
+            place = dialog.get_by_role("status" if ok else "alert")
+            expect(place).to_contain_text(text)
+            tab_to(page, choice)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_who_may_not_command_is_offered_no_command(cloud, sessions):
+    for role, held in ROLES.items():
+        html = httpx.get(f"{cloud.web}/history", cookies={COOKIE: sessions[role]}).text
+        assert ("command-dialog" in html) == (Permission.COMMAND_DEVICES in held), role
+
+
 def test_an_auditor_reads_who_did_what(signed_in):
     page = signed_in("auditor")
     expect(page.locator("#perception, #tiles")).to_have_count(0)
@@ -263,6 +296,9 @@ def test_axe_finds_nothing_wrong_with_any_page(cloud, open_page, sessions, photo
     page.goto(f"{cloud.web}/users")
     page.get_by_role("button", name="Roles").first.click()
     wrong["a dialog"] = looked_through(page)
+    page.goto(f"{cloud.web}/history")
+    page.get_by_role("button", name="Ask door of school").click()
+    wrong["a command"] = looked_through(page)
     page.goto(f"{cloud.web}/analyse")
     page.locator("[name=text]").fill("What a wonderful day!")
     page.get_by_role("button", name="Analyse", exact=True).click()

@@ -43,7 +43,7 @@ DROP_IN = "/run/systemd/system/mien-edge.service.d/test.conf"
 # Every file with its type, mode and owner, the content of those in /etc, packages and why they are there. Left out:
 # apt's lists, which any other use of apt fetches, too, and copies that useradd and the like leave of the files before.
 STATE = r"""
-find / -xdev -path /var/lib/apt/lists -prune -o -printf '%y %m %u:%g %p\n' | sort
+find / -xdev -path /var/lib/apt/lists -prune -o -not -path '/etc/*-' -printf '%y %m %u:%g %p\n' | sort
 find /etc -type f -not -name '*-' -exec sha256sum {} + | sort
 dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\n'; apt-mark showauto
 find /run /tmp /dev/shm -name '*mien*' -not -path '/run/systemd/nspawn/*'

@@ -1,6 +1,7 @@
 // History: choose, fetch, draw. What is chosen stands in the address, so that it can be kept and sent on.
 
 import { call } from "./api.js";
+import { commandButton } from "./commands.js";
 import { drawCascade, drawCrowd, drawHealth, drawLatency, drawPerception } from "./history-charts.js";
 import { cascadeText, crowdRow, healthSummary, latencyText, perceptionText, rowsOf, tilesOf } from "./history-words.js";
 import { fillRows } from "./rows.js";
@@ -154,7 +155,8 @@ function fillDevices() {
     const [key, text] = stateOf(one, now);
     const state = Object.assign(document.createElement("span"), { className: "state", textContent: text });
     state.dataset.state = key;
-    return [one.site, link, state, ago(one.last_seen, now), one.birth?.mode ?? "unknown", healthText(one.health)];
+    const told = [ago(one.last_seen, now), one.birth?.mode ?? "unknown", healthText(one.health)];
+    return [one.site, link, state, ...commandButton(one), ...told];
   });
   fillRows(byId("devices"), rows, "No device has reported yet.");
 }

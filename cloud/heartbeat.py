@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -12,8 +14,11 @@ from edge.protocol import CLOUD, CLOUD_HEARTBEAT_S, Availability, Birth, CloudAv
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes a payload on a topic with QoS 1."""
 
-MIN_GAP_S = 0.2
-"""At most five extra rounds a second, however many devices are born at once."""
+SITE_GAP_S = 1.0
+"""Between two extra beats of one site. All its devices hear each, so a whole site that comes back, as after its broker
+was away, would otherwise hear itself coming: 3,000 devices at 20 sites were sent 17,000 beats a second."""
+POLL_S = 0.2
+"""How often it looks whether a site may hear its next extra beat, while one is due."""
 
 
 class Heartbeat:
@@ -22,6 +27,8 @@ class Heartbeat:
     def __init__(self, sites: list[str], *, interval_s: float = CLOUD_HEARTBEAT_S) -> None:
         self._sites = set(sites)
         self._due: set[str] = set()
+        self._answered: dict[str, float] = {}
+        """Monotonic seconds of each site's last extra beat."""
         self._wake = asyncio.Event()
         self._interval_s = interval_s
 
@@ -38,16 +45,24 @@ class Heartbeat:
         """Beat until cancelled. Begins with a beat for every known site."""
         while True:
             await self._beat(publish, self._sites)
-            beaten_at = time.monotonic()
-            while (left_s := self._interval_s - (time.monotonic() - beaten_at)) > 0:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), left_s)
-                except TimeoutError:
-                    break
+            until = time.monotonic() + self._interval_s
+            while (left_s := until - time.monotonic()) > 0:
+                await self._beat(publish, self._take_ready())
+                if self._due:
+                    await asyncio.sleep(min(left_s, POLL_S))
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(left_s):
+                            await self._wake.wait()
                 self._wake.clear()
-                due, self._due = self._due, set()  # before the await: sites may come up meanwhile
-                await self._beat(publish, due)
-                await asyncio.sleep(MIN_GAP_S)
+
+    def _take_ready(self) -> set[str]:
+        """Take the due sites out that had no extra beat within SITE_GAP_S."""
+        now = time.monotonic()
+        ready = {site for site in self._due if now - self._answered.get(site, -math.inf) >= SITE_GAP_S}
+        self._due -= ready
+        self._answered |= dict.fromkeys(ready, now)
+        return ready
 
     async def stop(self, publish: Publish) -> None:
         """Say `stopped` to every site."""

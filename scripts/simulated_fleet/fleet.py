@@ -22,6 +22,9 @@ from simulated_fleet.tally import Tally
 
 CONNECTING = 50
 """Devices that connect, or part, at the same time."""
+CONNECT_S = 90.0
+"""For all that a fleet grows by."""
+PART_S = 30.0
 
 
 class Fleet:
@@ -59,10 +62,12 @@ class Fleet:
             async with gate:
                 await device.part()
 
-        await asyncio.gather(*(part(device) for device in self._devices))
+        with contextlib.suppress(TimeoutError):  # who has not parted by then is hung up on
+            async with asyncio.timeout(PART_S):
+                await asyncio.gather(*(part(device) for device in self._devices))
 
     async def grow(self, count: int) -> None:
-        """Connect devices until there are `count`. Raises LinkError if the broker takes no more of them."""
+        """Connect devices until there are `count`. Raises LinkError if that fails, or takes longer than CONNECT_S."""
         gate = asyncio.Semaphore(CONNECTING)
         new = [self._made(number) for number in range(len(self._devices), count)]
         bar = tqdm(total=len(new), desc="connecting", unit="device", leave=False)
@@ -75,12 +80,12 @@ class Fleet:
 
         try:
             with bar:
-                async with asyncio.TaskGroup() as group:
+                async with asyncio.timeout(CONNECT_S), asyncio.TaskGroup() as group:
                     for device in new:
                         group.create_task(connect(device))
-        except* aiomqtt.MqttError as errors:
-            first = errors.exceptions[0]
-            raise LinkError(f"the broker took {count - len(new) + bar.n} devices of {count}: {first}") from first
+        except* (aiomqtt.MqttError, TimeoutError) as errors:
+            first = str(errors.exceptions[0]) or f"no more within {CONNECT_S:.0f} s"
+            raise LinkError(f"{count - len(new) + bar.n} devices of {count} could be connected: {first}") from errors
         for device in new:
             task = asyncio.create_task(self._live(device))
             self._tasks.add(task)

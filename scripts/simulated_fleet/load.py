@@ -18,6 +18,7 @@ from tqdm import tqdm
 from training.bench_service import Service, running
 
 from cloud.link import parse_address, probe
+from edge.errors import LinkError
 from edge.protocol import Evidence
 from simulated_fleet.fleet import Fleet
 from simulated_fleet.tally import Tally
@@ -68,6 +69,10 @@ async def _measure(
                 rows.append(await _step(service, fleet, folder, devices, every_s, step_s))
                 if not rows[-1]["sustained"]:
                     break
+        except LinkError as error:
+            if not rows:
+                raise
+            rows[-1]["beyond"] = str(error)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -154,6 +159,7 @@ def figures(
         "cpu": cpu,
         "service_mb": memory_mb,
         "sustained": kept_up and stored == sent and not hung_up,
+        "beyond": "",
     }
 
 

@@ -47,11 +47,21 @@ def test_a_new_site_hears_it_at_once():
 
 def test_a_device_that_comes_up_hears_it_at_once():
     async def use(heartbeat):
-        for message in (availability(), birth()):
-            notice(heartbeat, message)
-            await asyncio.sleep(0.3)
+        notice(heartbeat, birth())
+        await asyncio.sleep(0.05)
 
-    assert beats(["home"], use)[:3] == [("home", "online")] * 3
+    assert beats(["home"], use)[:2] == [("home", "online")] * 2
+
+
+def test_a_site_that_comes_back_as_a_whole_hears_a_beat_a_second_and_one_after_the_last():
+    async def use(heartbeat):
+        for _ in range(20):
+            notice(heartbeat, birth())
+            notice(heartbeat, birth(), site="shop")
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1.5)
+
+    assert beats(["home", "shop"], use).count(("home", "online")) == 3  # of the start, at once, and a second later
 
 
 def test_a_reading_of_a_known_site_is_no_reason_to_beat():

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -189,11 +190,20 @@ def test_a_child_cannot_write_to_disk(tmp_path):
 
 def test_a_running_analysis_is_cancelled(client, service, tmp_path):
     film = make_media(tmp_path / "film.mp4", seconds=19.0, rate=16_000).read_bytes()
-    answer = client.post("/api/analyses", files={"file": ("film.mp4", film)}, data={"keep_days": "2"})
-    assert answer.status_code == 202
-    place = answer.headers["location"]
-    wait_for(lambda: client.get(place).json()["progress"] > 0)
-    assert client.get(place).json()["state"] == "running"
+    wait = threading.Event()
+    service.analyses._lanes["long"].submit(wait.wait)
+    try:
+        answer = client.post("/api/analyses", files={"file": ("film.mp4", film)}, data={"keep_days": "2"})
+        assert answer.status_code == 202
+        place = answer.headers["location"]
+        (job,) = service.analyses._jobs.values()
+    finally:
+        wait.set()
+    while job.progress == 0.0:
+        time.sleep(0.001)
+    os.kill(job.child._process.pid, signal.SIGSTOP)  # or a fast machine would be done before it is asked
+    view = client.get(place).json()
+    assert (view["state"], 0.0 < view["progress"] < 1.0) == ("running", True)
     assert client.delete(place).status_code == 200
     assert client.get(place).status_code == 404
 

@@ -99,11 +99,11 @@ def conclusion(rows: Sequence[dict[str, Any]]) -> str:
         best = kept[-1]
         text = f"Sustained: {best['devices']} devices, {best['rate']:.0f} readings a second"
         text += f", lag p95 {best['lag_p95_ms']:.0f} ms."
-    limit = bottleneck(last, os.cpu_count() or 1)
     if last["beyond"]:
-        text += f" More were not to be had: {last['beyond']}. Before, what was nearest to its limit was {limit}."
+        cores = ", ".join(f"{name} {share:.2f}" for name, share in last["cpu"].items())
+        text += f" More were not to be had: {last['beyond']}. Cores taken before that: {cores}."
     if not last["sustained"]:
-        text += f" At {last['devices']} devices the first thing to give way is {limit}."
+        text += f" At {last['devices']} devices the first thing to give way is {bottleneck(last, os.cpu_count() or 1)}."
         missing = last["readings"] - last["stored"]
         text += f" {missing} of its readings were not stored half a minute later." if missing else ""
         text += f" {last['hung_up']} connections broke." if last["hung_up"] else ""

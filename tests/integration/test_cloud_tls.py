@@ -89,7 +89,7 @@ def test_a_login_has_a_secure_cookie_and_opens_a_live_socket(served, client, tru
     assert client.get("/api/session").json()["login"] == LOGIN
     cookie = {"Cookie": f"mien_session={client.cookies['mien_session']}"}
     address = f"wss://127.0.0.1:{port_of(served)}/live"
-    with connect(address, ssl=trust, additional_headers=cookie, origin=served.web) as page:
+    with connect(address, ssl=trust, additional_headers=cookie, origin=served.web, open_timeout=60) as page:
         with Device(served.broker_port, "school-1", "front-door") as device:
             sent = reading()
             device.publish("reading", sent)

@@ -203,7 +203,7 @@ def test_health_is_acknowledged_where_a_source_changed(rig: Rig, broker: Mosquit
 
 def test_stopping_brings_out_what_there_is_and_says_so(rig: Rig, broker: Mosquitto) -> None:
     with subscriber(broker) as seen:
-        link = rig.started(broker.url)
+        link = rig.started(broker.url, puback_timeout_s=5.0)  # a pause of half a second is no reason to spool
         ids = rig.readings(link, 100)
         began = time.monotonic()
         link.stop(5.0)

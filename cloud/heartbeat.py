@@ -16,7 +16,7 @@ Publish = Callable[[str, bytes], Awaitable[None]]
 
 SITE_GAP_S = 1.0
 """Between two extra beats of one site. All its devices hear each, so a whole site that comes back, as after its broker
-was away, would otherwise hear itself coming: 3,000 devices at 20 sites were sent 17,000 beats a second."""
+was away, would hear itself coming: at five beats a second each of 3,000 devices makes 15,000 deliveries a second."""
 POLL_S = 0.2
 """How often it looks whether a site may hear its next extra beat, while one is due."""
 

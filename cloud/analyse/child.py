@@ -186,11 +186,11 @@ class Child:
         )
 
     def _reporter(self) -> Callable[[float], None]:
-        last_s = time.monotonic()
+        last_s = -PROGRESS_EVERY_S
 
         def report(share: float) -> None:
             nonlocal last_s
-            if time.monotonic() - last_s >= PROGRESS_EVERY_S:
+            if share > 0 and time.monotonic() - last_s >= PROGRESS_EVERY_S:
                 last_s = time.monotonic()
                 wire.send(self._connection, {"progress": share})
 

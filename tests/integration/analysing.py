@@ -35,12 +35,12 @@ def analysing(engine: Engine, data: Path, *, detector: Path | None = None, **lim
         running.close()
 
 
-def wait_for(condition, within_s: float = 60.0):
+def wait_for(condition, within_s: float = 60.0, every_s: float = 0.02):
     """Return the first true answer of `condition`."""
     deadline = time.monotonic() + within_s
     while not (answer := condition()):
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(every_s)
     return answer
 
 

@@ -9,6 +9,7 @@ lost; opening it anew is its owner's part.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -124,7 +125,17 @@ class _OpenCvCamera:
         good, image = self._capture.retrieve()
         if not good:
             raise CaptureError(f"{self._name} sent a frame that cannot be decoded")
-        return np.asarray(image, dtype=np.uint8)
+        return self._shaped(np.asarray(image, dtype=np.uint8))
+
+    def _shaped(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (height, width, 3): OpenCV 4.11 gives all bytes in one row for cameras whose own format is BGR."""
+        if image.ndim == 3:
+            return image
+        size = (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+        shape = (*(int(self._capture.get(each)) for each in size), 3)
+        if image.size != math.prod(shape):
+            raise CaptureError(f"{self._name} sent {image.size} bytes where a picture has the shape {shape}")
+        return image.reshape(shape)
 
     def interrupt(self) -> None:
         """OpenCV's objects must not be touched from two threads: a waiting grab ends by its own timeout."""

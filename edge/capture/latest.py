@@ -104,6 +104,9 @@ class LatestFrames:
             self._read_until_stopped()
         except CaptureError as error:
             self._fail(error)
+        except Exception as error:  # a driver's or OpenCV's: whoever reads must hear of it, not wait for a hang
+            log.exception("%s failed", self._name)
+            self._fail(CaptureError(f"{self._name} failed: {error}"))
         finally:
             self._grabber.release()
 

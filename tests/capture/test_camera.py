@@ -276,6 +276,52 @@ def test_a_device_file_that_is_no_camera(tmp_path):
         open_camera(str(tmp_path / "video0"))
 
 
+class FlatCapture:
+    """cv2.VideoCapture 4.11 on a camera whose own format is BGR: all bytes in one row (seen with Linux' vivid)."""
+
+    def __init__(self, missing: int) -> None:
+        self._missing = missing
+
+    def isOpened(self) -> bool:  # noqa: N802  # as OpenCV calls it
+        return True
+
+    def set(self, *_: object) -> bool:
+        return True
+
+    def get(self, setting: int) -> float:
+        return {cv2.CAP_PROP_FRAME_WIDTH: 4.0, cv2.CAP_PROP_FRAME_HEIGHT: 2.0}[setting]
+
+    def grab(self) -> bool:
+        time.sleep(0.01)
+        return True
+
+    def retrieve(self):
+        return True, np.arange(24 - self._missing, dtype=np.uint8)[np.newaxis]
+
+    def release(self) -> None:
+        """Nothing to release."""
+
+
+def test_a_picture_in_one_row_is_put_into_shape(tmp_path, monkeypatch):
+    (tmp_path / "video0").touch()
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: FlatCapture(0))
+    with open_camera(str(tmp_path / "video0")) as camera:
+        assert np.array_equal(read_frames(camera, 1)[0].image, np.arange(24).reshape(2, 4, 3))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: FlatCapture(1))
+    with open_camera(str(tmp_path / "video0")) as camera, pytest.raises(CaptureError, match=r"23 bytes.*\(2, 4, 3\)"):
+        read_frames(camera, 1)
+
+
+def test_a_failure_of_the_driver_is_told_to_who_reads(monkeypatch):
+    def fail(_: object) -> float:
+        raise cv2.error("no such ioctl")
+
+    monkeypatch.setattr(Scripted, "grab", fail)
+    failed = pytest.raises(CaptureError, match="scripted failed: no such ioctl")
+    with LatestFrames(Scripted(), fps=50.0, name="scripted") as camera, failed:
+        camera.read(5.0)
+
+
 def test_video_devices_are_listed_by_name(tmp_path, monkeypatch):
     names = [("video0", "Logitech C270", "0"), ("video1", "Logitech C270", "1"), ("video10", "bcm2835-codec", "0")]
     for node, name, index in names:

@@ -13,7 +13,8 @@ INPUTS = {
 }
 
 NETS = {
-    "face-full": "mean logits of a residual net for the face and its mirror image: `scripts/training/nets.py`",
+    "face-full": "residual, 3x3 convolutions; mean logits at five places, a pixel apart, and mirrored: "
+    "`scripts/training/nets.py`",
 }
 """By the name of the model, where there is more to say than of all."""
 

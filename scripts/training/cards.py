@@ -11,6 +11,7 @@ from edge.perception.manifest import Gate, Manifest, ModelEntry, Output
 from training import card_texts
 from training.measure import HeadFigures
 
+MADE_BY = "## Made by"
 SURE = "## How sure is sure"
 GATE_COLUMNS = ("modalities", "threshold", "bound of the error", "stays on the device", "n")
 FUSION = "Fusion exponents:"
@@ -20,10 +21,12 @@ FUSION = "Fusion exponents:"
 class Made:
     """The training run that a model came from."""
 
-    settings: dict[str, Any]
-    """Of the run; `done` is the number of epochs reached."""
+    settings: dict[str, Any] | None
+    """Of the run; `done` is the number of epochs reached. None where what shipped before was exported anew."""
     note: str
     """What else happened to it, from NOTE.md in its folder; empty if nothing did."""
+    joined: bool = False
+    """Whether it was put beside nets that shipped before."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def write_card(folder: Path, facts: Facts, manifest: Manifest) -> None:
         f"{SURE}\n\n" + _gates(facts, manifest),
         "## Limits\n\n" + words["limits"],
         "## Licence\n\n" + words["licence"],
-        "## Made by\n\n" + _made_by(facts),
+        f"{MADE_BY}\n\n" + _made_by(facts),
     ]
     (folder / f"MODEL_CARD_{task.upper()}.md").write_text("\n\n".join(sections) + "\n")
 
@@ -149,13 +152,16 @@ def _gate_row(gate: Gate) -> tuple[str, ...]:
 def _made_by(facts: Facts) -> str:
     task, arch = facts.entry.name.split("-")
     settings = facts.made.settings
+    if settings is None:
+        return f"`scripts/train export --arch {arch} --join`, which wrote this page.\n\n{facts.made.note}"
     distil = " --distil" if settings.get("distil") else ""
+    join = " --join" if facts.made.joined else ""
     start = settings.get("start", "")
     if start:
         start = f" --start {start if Path(start).suffix else f'runs/{start}'}"
     return (
         f"`scripts/train {task} --arch {arch} --epochs {settings['epochs']} --seed {settings['seed']}{distil}{start}` "
-        f"({settings['done']} epochs done), then `scripts/train export --arch {arch}`, which wrote this page.\n\n"
+        f"({settings['done']} epochs done), then `scripts/train export --arch {arch}{join}`, which wrote this page.\n\n"
         f"{facts.made.note}"
     ).strip()
 

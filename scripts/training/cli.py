@@ -51,9 +51,9 @@ and `compare` alone, for their figures. Ctrl-C stops; at most one epoch is lost.
 EXPORT_HELP = """\
 Takes the averaged weights of runs/face-ARCH and runs/speech-ARCH and writes, for `edge`, models_tflite/ (int8 TFLite,
 run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch; its face model looks
-at the mirror image as well). Temperature and bias of every head, fusion weights and gate thresholds are fitted on the
-calibration half of the validation data, all figures of the cards measured on the other half. What a card should say of
-a run besides stands in runs/TASK-ARCH/NOTE.md."""
+at a face ten times, and may hold several nets: --join). Temperature and bias of every head, fusion weights and gate
+thresholds are fitted on the calibration half of the validation data, all figures of the cards measured on the other
+half. What a card should say of a run besides stands in runs/TASK-ARCH/NOTE.md."""
 
 FUSION_HELP = """\
 Fits the fusion rules, the filter over time and the gates of models_tflite/ and cloud/models/ anew, from the files that
@@ -134,7 +134,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--arch", choices=["edge", "full", "text"], help="only the device's, the cloud's, or its text model"
     )
-    command.add_argument("--version", default="0.2.0", metavar="V", help="written into the manifest (0.2.0)")
+    about = "average the cloud's new face net with those that ship, which are exported anew in any case"
+    command.add_argument("--join", action="store_true", help=about)
+    about = "for manifest and cards (the next after what ships: 1.3.0 after 1.2.3)"
+    command.add_argument("--version", metavar="V", help=about)
     _add_data(command)
     commands.add_parser("golden", help="write models_tflite/golden.json anew, from the models beside it")
     about = "fit fusion, filter and gates of what ships anew"
@@ -210,14 +213,18 @@ def _train(options: argparse.Namespace, data: Path) -> int:
 def _export(options: argparse.Namespace, data: Path) -> int:
     if options.arch == "text":
         return text_command.export(options, data, RUNS, MODEL_FOLDERS["full"])
+    if options.join and options.arch != "full":
+        raise TrainingError("--join is for --arch full: a device has no time for several nets")
     from training.export import Job, export
+    from training.models import next_version
     from training.refit import cloud_folder, refit_gates
 
     # The cloud's first: what asking them is worth belongs to the device's gates.
     for arch in [options.arch] if options.arch else ["full", "edge"]:
         folder = MODEL_FOLDERS[arch]
         cloud = cloud_folder(MODEL_FOLDERS) if arch == "edge" else None
-        job = Job(arch=arch, data=data, runs=RUNS, folder=folder, version=options.version, cloud=cloud)
+        version = options.version or next_version(folder)
+        job = Job(arch=arch, data=data, runs=RUNS, folder=folder, version=version, cloud=cloud, join=options.join)
         for entry in export(job).models:
             print(f"{folder / entry.file}: {entry.bytes} bytes, ECE {entry.outputs[0].ece}")
     if options.arch == "full" and (MODEL_FOLDERS["edge"] / "manifest.json").exists():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,8 @@ from training.face_task import FaceTask, face_inputs
 from training.faces import Faces
 from training.loop import load_finished
 from training.models import FOLDERS
-from training.nets import Mirrored, build
-from training.shipped import take_shipped
+from training.nets import CENTRE, Consensus, build
+from training.shipped import shipped_nets
 
 TEACHER = "full"
 SHIPPED = FOLDERS["full"] / "face-full.onnx"
@@ -84,28 +85,29 @@ def prepare_lessons(train: Faces, runs: Path, seed: int, shipped: Path = SHIPPED
     The teacher is the cloud's net as last trained in `runs`; without such a run, the one in the file `shipped`.
     Raises TrainingError if it has not been trained to the end, or there is neither.
     """
-    net, known_by = _teacher(train, runs, shipped)
+    nets, known_by = _teacher(train, runs, shipped)
     decides = (*known_by, COPIES, BATCH, seed, len(train), inspect.getsource(augment))
     mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
     path = runs / "cache" / f"lessons-{mark}.npz"
     if not path.exists():
-        _save(_lessons(Mirrored(net).eval(), train, seed), path)
+        # No pixel off: that would take hours, and the copies are moved by more.
+        _save(_lessons(Consensus(nets, CENTRE).eval(), train, seed), path)
     with np.load(path) as stored:
         return Lessons(stored["images"], stored["answers"])
 
 
-def _teacher(train: Faces, runs: Path, shipped: Path) -> tuple[nn.Module, tuple[object, ...]]:
-    """Return the teacher and what tells it from others."""
-    net = build("face", TEACHER)
+def _teacher(train: Faces, runs: Path, shipped: Path) -> tuple[Sequence[nn.Module], tuple[object, ...]]:
+    """Return the teacher's nets and what tells it from others."""
     run = runs / f"face-{TEACHER}"
     if run.exists():
         state = load_finished(run)
+        net = build("face", TEACHER)
         net.load_state_dict(state["averaged"])
-        return net, (state["config"], state["history"])
+        return [net], (state["config"], state["history"])
     if not shipped.exists():
         raise TrainingError(f"no teacher: there is neither {run}, to be trained first, nor {shipped}")
-    take_shipped(net, shipped, face_inputs(train.images[:BATCH]))
-    return net, (hashlib.sha256(shipped.read_bytes()).hexdigest(),)
+    nets = shipped_nets(TEACHER, shipped, face_inputs(train.images[:BATCH]))
+    return nets, (hashlib.sha256(shipped.read_bytes()).hexdigest(),)
 
 
 def _lessons(teacher: nn.Module, train: Faces, seed: int) -> Lessons:

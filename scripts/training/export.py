@@ -21,7 +21,7 @@ from edge.perception.golden import write_golden
 from edge.perception.manifest import SCHEMA, Gate, Manifest, ModelEntry, Output, load_manifest, verified_file
 from training import gate_fit, refit, verify
 from training.card_tables import fairness_table, robustness_table
-from training.cards import Facts, Made, refresh_cards, write_card
+from training.cards import MADE_BY, Facts, Made, refresh_cards, write_card
 from training.errors import TrainingError
 from training.examples import HEADS, Half, load_examples, quantisation_inputs
 from training.face_task import predict
@@ -30,8 +30,9 @@ from training.fusion_fit import Judged
 from training.loop import load_finished
 from training.measure import HeadFigures, Judgement, calibrated_output, head_figures, slices
 from training.models import Recognise, write_manifest
-from training.nets import INPUT_LIMITS, Mirrored, build, count_macs, count_parameters, input_shape
+from training.nets import INPUT_LIMITS, Consensus, ConvNet, build, count_macs, count_parameters, input_shape
 from training.quantise import write_int8, write_onnx
+from training.shipped import shipped_nets
 from training.speech_data import load_noises
 
 Task = Literal["face", "speech"]
@@ -49,6 +50,9 @@ class Job:
     version: str
     cloud: Path | None = None
     """Folder of the models that the exported ones ask, for what asking is worth."""
+    join: bool = False
+    """Keep the nets of the cloud's face model that ships, too: their answers are averaged with a new one's. Without a
+    new run it is exported anew."""
 
     def path(self, task: str) -> Path:
         """Return where the model file of `task` goes."""
@@ -84,11 +88,11 @@ def export(job: Job) -> Manifest:
 
 
 def _make(job: Job, before: Path) -> Manifest:
-    trained = [task for task in TASKS if (job.runs / f"{task}-{job.arch}").exists()]
-    if not trained:
+    chosen = [task for task in TASKS if _run(job, task).exists() or _joins(job, task)]
+    if not chosen:
         raise TrainingError(f"no run of face-{job.arch} or speech-{job.arch} in {job.runs}: train one first")
-    kept = {task: _keep(job, task, before) for task in TASKS if task not in trained}
-    done = {task: _export_one(job, task) for task in trained}
+    kept = {task: _keep(job, task, before) for task in TASKS if task not in chosen}
+    done = {task: _export_one(job, task, before) for task in chosen}
     entries = kept | {task: one.entry for task, one in done.items()}
     _say("fitting fusion, filter and gates")
     face, speech = (_shipped(job.path(task), entries[task]) for task in TASKS)
@@ -129,14 +133,17 @@ def _keep(job: Job, task: Task, before: Path) -> ModelEntry:
     return entry
 
 
-def _export_one(job: Job, task: Task) -> Exported:
-    made = _run(job.runs, task, job.arch)
-    net = _trained_net(job, task)
+def _export_one(job: Job, task: Task, before: Path) -> Exported:
+    made = _made(job, task, before)
     examples = load_examples(task, job.data)
+    nets = [_averaged(_run(job, task), task, job.arch)] if made.settings else []
+    if _joins(job, task):
+        nets = [*shipped_nets(job.arch, before / job.path(task).name, examples.calibration.inputs), *nets]
+    net = Consensus(nets) if (task, job.arch) == ("face", "full") else nets[0]
     path = job.path(task)
     _say(f"writing and measuring {path.name}")
     if path.suffix == ".tflite":
-        some = quantisation_inputs(task, job.data, job.runs / "cache", int(made.settings["seed"]))
+        some = quantisation_inputs(task, job.data, job.runs / "cache", int((made.settings or {})["seed"]))
         write_int8(net, some, INPUT_LIMITS[task], path)
     else:
         write_onnx(net, input_shape(task), path)
@@ -155,15 +162,18 @@ def _export_one(job: Job, task: Task) -> Exported:
     )
 
 
-def _trained_net(job: Job, task: Task) -> nn.Module:
-    """Return what ships: the averaged weights of a run; the cloud also looks at the mirror image of a face."""
-    net = _averaged(job.runs, task, job.arch)
-    return Mirrored(net) if (task, job.arch) == ("face", "full") else net
+def _run(job: Job, task: Task) -> Path:
+    return job.runs / f"{task}-{job.arch}"
 
 
-def _averaged(runs: Path, task: Task, arch: str) -> nn.Module:
+def _joins(job: Job, task: Task) -> bool:
+    return job.join and task == "face"
+
+
+def _averaged(run: Path, task: Task, arch: str) -> ConvNet:
+    """Return the averaged weights of a run, which are the ones that ship."""
     net = build(task, arch)
-    net.load_state_dict(load_finished(runs / f"{task}-{arch}")["averaged"])
+    net.load_state_dict(load_finished(run)["averaged"])
     return net
 
 
@@ -236,11 +246,20 @@ def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:
     return float(kept.mean()), float(wrong[kept].mean()) if kept.any() else 0.0, len(kept)
 
 
-def _run(runs: Path, task: Task, arch: str) -> Made:
-    state = load_finished(runs / f"{task}-{arch}")
-    note = runs / f"{task}-{arch}" / "NOTE.md"
-    settings = {**state["config"], "done": state["epoch"]}
-    return Made(settings, note.read_text().strip() if note.exists() else "")
+def _made(job: Job, task: Task, before: Path) -> Made:
+    """Tell how what is exported was made; Raises TrainingError if its run has not come to its end."""
+    run = _run(job, task)
+    settings, notes = None, []
+    if run.exists():
+        state = load_finished(run)
+        settings = {**state["config"], "done": state["epoch"]}
+        note = run / "NOTE.md"
+        notes += [note.read_text().strip()] if note.exists() else []
+    if _joins(job, task):
+        version = load_manifest(before).model(task).version
+        words = (before / f"MODEL_CARD_{task.upper()}.md").read_text().partition(MADE_BY)[2].partition("\n## ")[0]
+        notes.append(f"Of what shipped as {version}, the card said: {words.strip()}")
+    return Made(settings, "\n\n".join(notes), joined=_joins(job, task))
 
 
 def _say(what: str) -> None:

@@ -57,6 +57,15 @@ class Recogniser:
         return self.output.calibrate(logits[:, self._start : self._start + len(self.labels)])
 
 
+def next_version(folder: Path) -> str:
+    """Return the release after the newest model in `folder`, 0.1.0 where there is none: 0.4.0 after 0.3.2."""
+    if not (folder / "manifest.json").exists():
+        return "0.1.0"
+    numbers = [entry.version.split(".") for entry in load_manifest(folder).models]
+    major, minor = max((int(first), int(second)) for first, second, *_ in numbers)
+    return f"{major}.{minor + 1}.0"
+
+
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write `folder`/manifest.json, whole or not at all."""
     partial = folder / "manifest.json.part"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.errors import TrainingError
+from training.nets import ConvNet, build
 
 SUFFIXES = (".onnx", ".tflite")
 
-MIRRORED = "net."
-"""What `nets.Mirrored` puts before the names of the net that it holds."""
+MEMBER = re.compile(r"(?:net|nets\.(\d+))\.")
+"""What `nets.Consensus` puts before the names of each net that it holds; before release 0.4.0 there was only one."""
 
 HALF = "_half"
 """What `quantise.write_onnx` puts behind the names of tensors stored in half precision."""
@@ -35,15 +37,25 @@ class Folded(NamedTuple):
     bias: Tensor
 
 
-def take_shipped(net: nn.Module, path: Path, examples: NDArray[np.float32]) -> None:
+def shipped_nets(arch: str, path: Path, examples: NDArray[np.float32]) -> list[ConvNet]:
+    """Return the face nets of `path`, whose answers the file averages; see `take_shipped`, which reads each of them."""
+    nets = []
+    for number in range(_count(path)):
+        nets.append(build("face", arch))
+        take_shipped(nets[-1], path, examples, number=number)
+    return nets
+
+
+def take_shipped(net: nn.Module, path: Path, examples: NDArray[np.float32], *, number: int = 0) -> None:
     """Give `net` the weights of `path`, a file that `scripts/train export` made of the same kind of net.
 
-    They come back as the file has them: rounded to half precision in ONNX, to int8 in TFLite. `examples`, (N, C, H, W),
-    are training inputs, on which normalisation is measured where the file has none.
+    Of a file that holds several nets, `number` tells which, from 0. They come back as the file has them: rounded to
+    half precision in ONNX, to int8 in TFLite. `examples`, (N, C, H, W), are training inputs, on which normalisation is
+    measured where the file has none.
     Raises TrainingError if the file cannot be read, or is of another net.
     """
     try:
-        tensors = _onnx_tensors(path) if path.suffix == ".onnx" else {}
+        tensors = _onnx_tensors(path, number) if path.suffix == ".onnx" else {}
         if any(name.endswith("running_var") for name in tensors):
             _copy(net, tensors, path)
             return
@@ -110,19 +122,33 @@ def _normalised(net: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     return [(one, two) for one, two in pairs if isinstance(one, nn.Conv2d) and isinstance(two, nn.BatchNorm2d)]
 
 
-def _onnx_tensors(path: Path) -> dict[str, Tensor]:
+def _count(path: Path) -> int:
+    found = (MEMBER.match(tensor.name) for tensor in _onnx_graph(path).initializer) if path.suffix == ".onnx" else ()
+    return 1 + max((int(each[1] or 0) for each in found if each), default=0)
+
+
+def _onnx_tensors(path: Path, number: int) -> dict[str, Tensor]:
+    import onnx
+
+    tensors = {}
+    for tensor in _onnx_graph(path).initializer:
+        member = MEMBER.match(tensor.name)
+        if member is None or int(member[1] or 0) == number:
+            name = MEMBER.sub("", tensor.name, count=1).removesuffix(HALF)
+            tensors[name] = torch.from_numpy(np.array(onnx.numpy_helper.to_array(tensor), np.float32))
+    return tensors
+
+
+def _onnx_graph(path: Path) -> Any:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        graph = onnx.load(str(path)).graph
+        return onnx.load(str(path)).graph
+    except OSError as error:
+        raise TrainingError(f"cannot read {path}: {error.strerror}") from error
     except DecodeError as error:
         raise TrainingError(f"{path} is no ONNX file") from error
-    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    return {
-        name.removeprefix(MIRRORED).removesuffix(HALF): torch.from_numpy(np.array(values, np.float32))
-        for name, values in tensors.items()
-    }
 
 
 def _onnx_layers(net: nn.Module, tensors: dict[str, Tensor]) -> list[Folded]:

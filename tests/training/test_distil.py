@@ -7,11 +7,11 @@ torch = pytest.importorskip("torch")
 
 from training import distil  # noqa: E402  (imports torch)
 from training.errors import TrainingError  # noqa: E402
-from training.face_task import face_inputs  # noqa: E402
+from training.face_task import face_inputs, predict  # noqa: E402
 from training.faces import Faces, vote_targets  # noqa: E402
 from training.loop import TrainConfig, Trainer  # noqa: E402
-from training.nets import build  # noqa: E402
-from training.verify import run_shipped  # noqa: E402
+from training.nets import CENTRE, Consensus, build  # noqa: E402
+from training.shipped import shipped_nets  # noqa: E402
 
 
 def faces(count: int = 6) -> Faces:
@@ -66,7 +66,8 @@ def test_without_a_run_what_ships_teaches(tmp_path, monkeypatch):
     monkeypatch.setattr(distil, "COPIES", 1)
     train = faces()
     lessons = distil.prepare_lessons(train, tmp_path, seed=0)
-    said = run_shipped(distil.SHIPPED, face_inputs(lessons.images[0]))[:, :7]
+    inputs = face_inputs(lessons.images[0])
+    said = predict(Consensus(shipped_nets("full", distil.SHIPPED, inputs), CENTRE), inputs)[:, :7]
     likely = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(lessons.answers[0, :, :7], likely, atol=0.05)  # the teacher computes in bfloat16
 

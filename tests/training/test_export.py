@@ -6,8 +6,14 @@ import pytest
 
 pytest.importorskip("torch")
 
+from training import cli
 from training.errors import TrainingError
-from training.export import Job, export
+from training.export import Job, _made, export
+from training.models import next_version
+
+from edge.perception.manifest import load_manifest
+
+SHIPPED = Path(__file__).resolve().parents[2] / "cloud" / "models"
 
 
 def job(folder: Path) -> Job:
@@ -25,3 +31,21 @@ def test_model_without_a_run_must_ship_already(tmp_path):
     with pytest.raises(TrainingError, match=r"no run of speech-edge in .*runs, and none ships"):
         export(job(tmp_path))
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_what_is_joined_says_how_both_were_made(tmp_path):
+    together = Job(arch="full", data=tmp_path, runs=tmp_path, folder=tmp_path, version="9.9.9", join=True)
+    made = _made(together, "face", SHIPPED)
+    assert made.settings is None  # there is no run: what ships is exported anew
+    assert "`scripts/train face --arch full" in made.note
+
+
+def test_only_the_clouds_nets_are_joined(tmp_path, capsys):
+    assert cli.main(["export", "--join", "--version", "9.9.9", "--data", str(tmp_path)]) == 1
+    assert "--join is for --arch full" in capsys.readouterr().err
+
+
+def test_the_next_version_follows_what_ships(tmp_path):
+    assert next_version(tmp_path) == "0.1.0"
+    major, minor, _ = load_manifest(SHIPPED).model("face").version.split(".")
+    assert next_version(SHIPPED) == f"{major}.{int(minor) + 1}.0"

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from training.nets import Mirrored, build, count_macs, count_parameters, input_shape  # noqa: E402  (imports torch)
+from training.nets import CROSS, Consensus, build, count_macs, count_parameters, input_shape  # noqa: E402
 from training.quantise import run_onnx, write_onnx  # noqa: E402
 
 
@@ -17,13 +17,18 @@ def test_nets_have_the_logits_promised_and_edge_is_small(task, logits, arch):
     assert arch == "full" or count_macs(net, input_shape(task)) <= 25_000_000
 
 
-def test_mirrored_net_sees_no_side():
+def test_consensus_sees_no_side_and_averages_what_each_net_says_at_each_place():
     torch.manual_seed(0)
-    net = build("face", "full").eval()
+    nets = [build("face", "edge").eval() for _ in range(2)]
     faces = torch.rand(3, 1, 48, 48)
-    both = Mirrored(net)
-    assert torch.allclose(both(faces), both(faces.flip(3)), atol=1e-5)
-    assert count_macs(both, input_shape("face")) == 2 * count_macs(net, input_shape("face"))
+    together = Consensus(nets)
+    assert torch.allclose(together(faces), together(faces.flip(3)), atol=1e-5)
+    wide = torch.nn.functional.pad(faces, (1, 1, 1, 1), mode="reflect")
+    views = [faces, wide[:, :, :48, 1:49], wide[:, :, 2:, 1:49], wide[:, :, 1:49, :48], wide[:, :, 1:49, 2:]]
+    each = [net(side) for net in nets for view in views for side in (view, view.flip(3))]
+    assert torch.allclose(together(faces), torch.stack(each).mean(dim=0), atol=1e-5)
+    one = count_macs(nets[0], input_shape("face"))
+    assert count_macs(together, input_shape("face")) == 2 * len(nets) * len(CROSS) * one
 
 
 def test_onnx_keeps_weights_in_half_precision_and_the_logits(tmp_path):

@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch")
 from training.errors import TrainingError  # noqa: E402
 from training.face_task import face_inputs, predict  # noqa: E402  (imports torch)
 from training.faces import load_faces  # noqa: E402
-from training.nets import Mirrored, build, input_shape  # noqa: E402
-from training.shipped import take_shipped  # noqa: E402
+from training.nets import Consensus, build, input_shape  # noqa: E402
+from training.quantise import write_onnx  # noqa: E402
+from training.shipped import shipped_nets, take_shipped  # noqa: E402
 from training.verify import run_shipped  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,10 +36,25 @@ def taken(arch: str, path: Path, examples: np.ndarray):
     return net
 
 
-@with_faces
-def test_onnx_gives_back_the_net(faces):
-    net = taken("full", FILES["full"], faces)
-    np.testing.assert_allclose(predict(Mirrored(net), faces), run_shipped(FILES["full"], faces), atol=1e-3)
+def test_onnx_gives_back_the_nets():
+    some = np.random.default_rng(0).random((8, *input_shape("face")), dtype=np.float32)
+    nets = shipped_nets("full", FILES["full"], some)
+    np.testing.assert_allclose(predict(Consensus(nets), some), run_shipped(FILES["full"], some), atol=1e-3)
+
+
+def test_a_file_of_several_nets_gives_back_each(tmp_path):
+    torch.manual_seed(0)
+    nets = [build("face", "edge").eval() for _ in range(2)]
+    for net in nets:  # the exporter stores equal tensors once, and fresh nets have many
+        for values in net.state_dict().values():
+            if values.dtype.is_floating_point:
+                values.add_(torch.rand_like(values) * 0.01)
+    write_onnx(Consensus(nets), input_shape("face"), tmp_path / "two.onnx")
+    some = np.random.default_rng(0).random((4, *input_shape("face")), dtype=np.float32)
+    again = shipped_nets("edge", tmp_path / "two.onnx", some)
+    for before, after in zip(nets, again, strict=True):
+        np.testing.assert_allclose(predict(after, some), predict(before, some), atol=0.02)
+    np.testing.assert_allclose(run_shipped(tmp_path / "two.onnx", some), predict(Consensus(nets), some), atol=0.02)
 
 
 @with_faces

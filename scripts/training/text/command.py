@@ -69,9 +69,11 @@ def train(options: argparse.Namespace, data: Path, runs: Path) -> int:
 
 def export(options: argparse.Namespace, data: Path, runs: Path, models: Path) -> int:
     """Export to `models`/text; return the exit status. Raises TrainingError if there is no finished run."""
+    from training.models import next_version
     from training.text.export import TextJob, export_text
 
-    job = TextJob(data=data, runs=runs, folder=models / "text", version=options.version)
+    folder = models / "text"
+    job = TextJob(data=data, runs=runs, folder=folder, version=options.version or next_version(folder))
     (entry,) = export_text(job).models
     print(f"{job.folder / entry.file}: {entry.bytes} bytes, ECE {entry.outputs[0].ece}")
     return 0

@@ -30,7 +30,7 @@ Boots a Debian for arm64 with an emulated camera (vivid, to whose HDMI input a p
 (snd-aloop, to which a voice is played), installs Mien there by provisioning/install, lets `mien-edge doctor` look at
 it, starts the service, and waits for readings of a face and of a voice at a broker here; then stops and purges it.
 
-Every instruction is translated: this takes 7 minutes on two idle cores and many times that on busy ones, and no time
+Every instruction is translated: this takes 9 minutes on two free cores and many times that on busy ones, and no time
 measured there says anything about a Pi. The first run also downloads and installs a Debian. All that is kept lies in
 .test/.
 """

@@ -247,7 +247,7 @@ def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:
 
 
 def _made(job: Job, task: Task, before: Path) -> Made:
-    """Tell how what is exported was made; Raises TrainingError if its run has not come to its end."""
+    """Tell how what is exported was made. Raises TrainingError if its run is not done or nothing ships to be joined."""
     run = _run(job, task)
     settings, notes = None, []
     if run.exists():
@@ -256,8 +256,12 @@ def _made(job: Job, task: Task, before: Path) -> Made:
         note = run / "NOTE.md"
         notes += [note.read_text().strip()] if note.exists() else []
     if _joins(job, task):
-        version = load_manifest(before).model(task).version
-        words = (before / f"MODEL_CARD_{task.upper()}.md").read_text().partition(MADE_BY)[2].partition("\n## ")[0]
+        try:
+            version = load_manifest(before).model(task).version
+            card = (before / f"MODEL_CARD_{task.upper()}.md").read_text()
+        except (ModelError, OSError) as error:
+            raise TrainingError(f"--join: no {task} model ships in {before}: {error}") from error
+        words = card.partition(MADE_BY)[2].partition("\n## ")[0]
         notes.append(f"Of what shipped as {version}, the card said: {words.strip()}")
     return Made(settings, "\n\n".join(notes), joined=_joins(job, task))
 

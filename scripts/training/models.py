@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.emotions import EMOTIONS, SPEECH_EMOTIONS
+from edge.errors import ModelError
 from edge.perception.manifest import Manifest, ModelEntry, Output, load_manifest, verified_file
 from edge.perception.runtime import RuntimeName, TfliteModel
 from training.errors import TrainingError
@@ -58,11 +59,17 @@ class Recogniser:
 
 
 def next_version(folder: Path) -> str:
-    """Return the release after the newest model in `folder`, 0.1.0 where there is none: 0.4.0 after 0.3.2."""
+    """Return the release after the newest model in `folder`, 0.1.0 where there is none: 0.4.0 after 0.3.2.
+
+    Raises TrainingError if the versions there are not made of numbers or cannot be read.
+    """
     if not (folder / "manifest.json").exists():
         return "0.1.0"
-    numbers = [entry.version.split(".") for entry in load_manifest(folder).models]
-    major, minor = max((int(first), int(second)) for first, second, *_ in numbers)
+    try:
+        numbers = [entry.version.split(".") for entry in load_manifest(folder).models]
+        major, minor = max((int(first), int(second)) for first, second, *_ in numbers)
+    except (ModelError, ValueError) as error:
+        raise TrainingError(f"no version follows those in {folder}: {error}. Name one with --version") from error
     return f"{major}.{minor + 1}.0"
 
 

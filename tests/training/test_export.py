@@ -40,6 +40,12 @@ def test_what_is_joined_says_how_both_were_made(tmp_path):
     assert "`scripts/train face --arch full" in made.note
 
 
+def test_nothing_that_ships_cannot_be_joined(tmp_path):
+    together = Job(arch="full", data=tmp_path, runs=tmp_path, folder=tmp_path / "models", version="9.9.9", join=True)
+    with pytest.raises(TrainingError, match=r"--join: no face model ships in .*models"):
+        _made(together, "face", together.folder)
+
+
 def test_only_the_clouds_nets_are_joined(tmp_path, capsys):
     assert cli.main(["export", "--join", "--version", "9.9.9", "--data", str(tmp_path)]) == 1
     assert "--join is for --arch full" in capsys.readouterr().err
@@ -49,3 +55,6 @@ def test_the_next_version_follows_what_ships(tmp_path):
     assert next_version(tmp_path) == "0.1.0"
     major, minor, _ = load_manifest(SHIPPED).model("face").version.split(".")
     assert next_version(SHIPPED) == f"{major}.{int(minor) + 1}.0"
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(TrainingError, match="Name one with --version"):
+        next_version(tmp_path)

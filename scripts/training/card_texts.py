@@ -15,6 +15,8 @@ INPUTS = {
 NETS = {
     "face-full": "residual, 3x3 convolutions; mean logits at five places, a pixel apart, and mirrored: "
     "`scripts/training/nets.py`",
+    "speech-full": "residual, 3x3 convolutions; mean logits of several nets from different seeds: "
+    "`scripts/training/nets.py`",
 }
 """By the name of the model, where there is more to say than of all."""
 
@@ -46,7 +48,8 @@ _SPEECH_DATA = """\
 - TESS (Pichora-Fuller & Dupuis 2020, CC BY-NC-ND 4.0): training only, at half weight, for it has two speakers.
 - Backgrounds mixed in during training: ESC-10 clips (CC0 / CC BY), kitchen noises of Picovoice's speech-to-intent
   benchmark (Apache-2.0).
-- All of it is acted, in English, in a studio; RAVDESS repeats two sentences."""
+- All of it is acted, in English, in a studio; RAVDESS repeats two sentences.
+- The device's model may have learnt from the cloud's answers on the training clips: see "Made by"."""
 
 _FACE_LICENCE = """\
 Weights: see LICENSE beside this page. FER2013's images carry no stated licence; treat the weights as for research and

@@ -10,6 +10,7 @@ from typing import Any
 from edge.perception.manifest import Gate, Manifest, ModelEntry, Output
 from training import card_texts
 from training.measure import HeadFigures
+from training.runs import usual_rate
 
 MADE_BY = "## Made by"
 SURE = "## How sure is sure"
@@ -19,14 +20,14 @@ FUSION = "Fusion exponents:"
 
 @dataclass(frozen=True)
 class Made:
-    """The training run that a model came from."""
+    """The training runs that a model came from."""
 
-    settings: dict[str, Any] | None
-    """Of the run; `done` is the number of epochs reached. None where what shipped before was exported anew."""
+    runs: tuple[dict[str, Any], ...]
+    """Settings of each; `done` is the number of epochs reached. None of them where what shipped was exported anew."""
     note: str
-    """What else happened to it, from NOTE.md in its folder; empty if nothing did."""
+    """What else happened to them, from NOTE.md in their folders; empty if nothing did."""
     joined: bool = False
-    """Whether it was put beside nets that shipped before."""
+    """Whether they were put beside nets that shipped before."""
 
 
 @dataclass(frozen=True)
@@ -151,19 +152,22 @@ def _gate_row(gate: Gate) -> tuple[str, ...]:
 
 def _made_by(facts: Facts) -> str:
     task, arch = facts.entry.name.split("-")
-    settings = facts.made.settings
-    if settings is None:
-        return f"`scripts/train export --arch {arch} --join`, which wrote this page.\n\n{facts.made.note}"
-    distil = " --distil" if settings.get("distil") else ""
-    join = " --join" if facts.made.joined else ""
-    start = settings.get("start", "")
+    join = f" --join {task}" if facts.made.joined else ""
+    export = f"`scripts/train export --arch {arch}{join}`, which wrote this page."
+    if facts.made.runs:
+        export = ", ".join(_trained(task, arch, run) for run in facts.made.runs) + f", then {export}"
+    return f"{export}\n\n{facts.made.note}".strip()
+
+
+def _trained(task: str, arch: str, run: dict[str, Any]) -> str:
+    distil = " --distil" if run.get("distil") else ""
+    start = run.get("start", "")
     if start:
         start = f" --start {start if Path(start).suffix else f'runs/{start}'}"
-    return (
-        f"`scripts/train {task} --arch {arch} --epochs {settings['epochs']} --seed {settings['seed']}{distil}{start}` "
-        f"({settings['done']} epochs done), then `scripts/train export --arch {arch}{join}`, which wrote this page.\n\n"
-        f"{facts.made.note}"
-    ).strip()
+    rate = run["learning_rate"]
+    rate = "" if rate == usual_rate(task, arch, started=bool(start)) else f" --learning-rate {rate:g}"
+    command = f"scripts/train {task} --arch {arch} --epochs {run['epochs']} --seed {run['seed']}{distil}{start}{rate}"
+    return f"`{command}` ({run['done']} epochs done)"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

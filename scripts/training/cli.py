@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ Train the face and speech models and export them for the device and the cloud.
   scripts/train face                     the device's, about 20 minutes
   scripts/train face --distil            the same, taught also by the cloud's, as last trained or else as it ships
   scripts/train speech                   tone of voice, for the device, about 5 minutes
-  scripts/train speech --arch full       the cloud's, about 10 minutes
+  scripts/train speech --distil          the same, taught also by the cloud's
+  scripts/train speech --arch full       the cloud's, about 10 minutes; it averages all --seed S that were trained
   scripts/train text                     emotion in English text, for the cloud, about 6 minutes on an idle core
   scripts/train export                   int8 TFLite, ONNX, calibration, fusion, gates, manifests, model cards
   scripts/train export --arch text       the text model: ONNX, calibration, threshold, manifest, card
@@ -40,8 +42,9 @@ Train the face and speech models and export them for the device and the cloud.
   scripts/train compare                  the models of the papers that Mien grew out of, beside its own
   scripts/train prepare CORPUS SOURCE    make the packs that all these read, of releases as downloaded
 
-Checkpoints, metrics.json and curves.png go to runs/TASK-ARCH. Packs are read from --data, else $MIEN_DATA_DIR, else
-../shared/data beside the repository; docs/data.md says which, where to get the releases, and under which terms."""
+Checkpoints, metrics.json and curves.png go to runs/TASK-ARCH, with seeds other than 0 to runs/TASK-ARCH-SEED. Packs
+are read from --data, else $MIEN_DATA_DIR, else ../shared/data beside the repository; docs/data.md says which, where to
+get the releases, and under which terms."""
 
 TRAIN_HELP = """\
 Training is seeded: the same seed, data, threads and machine give the same weights, resumed or not. After each epoch the
@@ -50,10 +53,11 @@ and `compare` alone, for their figures. Ctrl-C stops; at most one epoch is lost.
 
 EXPORT_HELP = """\
 Takes the averaged weights of runs/face-ARCH and runs/speech-ARCH and writes, for `edge`, models_tflite/ (int8 TFLite,
-run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch; its face model looks
-at a face ten times, and may hold several nets: --join). Temperature and bias of every head, fusion weights and gate
-thresholds are fitted on the calibration half of the validation data, all figures of the cards measured on the other
-half. What a card should say of a run besides stands in runs/TASK-ARCH/NOTE.md."""
+run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch). The cloud's models
+average the nets of all seeds that were trained, with --join those that ship as well, and look at a face ten times.
+Temperature and bias of every head, fusion weights and gate thresholds are fitted on the calibration half of the
+validation data, all figures of the cards measured on the other half. What a card should say of a run besides stands in
+NOTE.md in its folder."""
 
 FUSION_HELP = """\
 Fits the fusion rules, the filter over time and the gates of models_tflite/ and cloud/models/ anew, from the files that
@@ -119,11 +123,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--epochs", type=_positive, metavar="N", help="how often all examples are seen")
         command.add_argument("--seed", type=_seed, default=0, metavar="S", help="of weights, order and changes (0)")
-        if task == "face":
-            about = "learn also from what full says, as trained in runs/ or else as it ships (only --arch edge)"
-            command.add_argument("--distil", action="store_true", help=about)
+        about = "learn also from what full says, as trained in runs/ or else as it ships (only --arch edge)"
+        command.add_argument("--distil", action="store_true", help=about)
         about = "start from this run of the same net, or .tflite or .onnx file that ships, at 0.3 of the learning rate"
         command.add_argument("--start", type=Path, metavar="RUN", help=about)
+        about = "highest of the schedule (the usual one of the net, with --start 0.3 of it)"
+        command.add_argument("--learning-rate", type=_rate, metavar="R", help=about)
         command.add_argument("--resume", action="store_true", help="go on from the last saved epoch")
         command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (all cores)")
         baselines.add_options(command, task)
@@ -134,8 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--arch", choices=["edge", "full", "text"], help="only the device's, the cloud's, or its text model"
     )
-    about = "average the cloud's new face net with those that ship, which are exported anew in any case"
-    command.add_argument("--join", action="store_true", help=about)
+    about = "average the cloud's new nets with those that ship, which without new ones are exported anew; repeatable"
+    command.add_argument("--join", action="append", default=[], choices=["face", "speech"], help=about)
     about = "for manifest and cards (the next after what ships: 1.3.0 after 1.2.3)"
     command.add_argument("--version", metavar="V", help=about)
     _add_data(command)
@@ -162,6 +167,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate <= 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 10")
+    return rate
+
+
 def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
@@ -176,7 +191,7 @@ def _data_folder(named: Path | None) -> Path:
 
 
 def _train(options: argparse.Namespace, data: Path) -> int:
-    if getattr(options, "distil", False) and options.arch != "edge":
+    if options.distil and options.arch != "edge":
         raise TrainingError("--distil is for --arch edge: the full one is its teacher")
     from training.runs import Order, train
 
@@ -186,8 +201,9 @@ def _train(options: argparse.Namespace, data: Path) -> int:
         data=data,
         runs=RUNS,
         epochs=options.epochs,
-        distil=getattr(options, "distil", False),
+        distil=options.distil,
         start=options.start,
+        learning_rate=options.learning_rate,
         seed=options.seed,
         resume=options.resume,
         threads=options.threads,
@@ -198,6 +214,7 @@ def _train(options: argparse.Namespace, data: Path) -> int:
         again = "" if options.epochs is None else f" --epochs {options.epochs}"
         again += " --distil" if order.distil else ""
         again += "" if order.start is None else f" --start {order.start}"
+        again += "" if order.learning_rate is None else f" --learning-rate {order.learning_rate}"
         again += "" if options.data is None else f" --data {options.data}"
         print(
             f"train: stopped; the last whole epoch is saved in {order.folder}. Go on with: "

@@ -1,4 +1,4 @@
-"""Teaching the device's face net what the cloud's sees (Hinton et al. 2015, arXiv:1503.02531).
+"""Teaching the device's nets what the cloud's see, and in particular faces (Hinton et al. 2015, arXiv:1503.02531).
 
 The teacher judges several changed copies of every training face once; the small net then learns from these copies for
 many epochs. Asked anew for every batch, the teacher would cost more than the training itself.
@@ -24,12 +24,12 @@ from training.errors import TrainingError
 from training.face_task import FaceTask, face_inputs
 from training.faces import Faces
 from training.loop import load_finished
+from training.members import run_folder, run_folders, trained_nets
 from training.models import FOLDERS
-from training.nets import CENTRE, Consensus, build
+from training.nets import CENTRE, Consensus
 from training.shipped import shipped_nets
 
 TEACHER = "full"
-SHIPPED = FOLDERS["full"] / "face-full.onnx"
 COPIES = 8
 """Changed copies of each face; three epochs see most of them."""
 
@@ -66,26 +66,27 @@ class DistilledFaceTask(FaceTask):
         return faces, blend(self._answers[copy, indices].float(), self._targets[indices])
 
 
-def blend(answers: Tensor, targets: Tensor) -> Tensor:
-    """Mix the teacher's answers and people's, both (N, 14); where people said nothing, only the teacher speaks.
+def blend(answers: Tensor, targets: Tensor, heads: int = HEADS) -> Tensor:
+    """Mix the teacher's answers and people's, both (N, logits) of so many `heads`.
 
-    A row of `targets` sums, per head, to the weight of the example, which is kept.
+    Where people said nothing, only the teacher speaks. A row of `targets` sums, per head, to the weight of the example,
+    which is kept.
     """
     mixed = []
-    for taught, said in zip(answers.tensor_split(HEADS, dim=1), targets.tensor_split(HEADS, dim=1), strict=True):
+    for taught, said in zip(answers.tensor_split(heads, dim=1), targets.tensor_split(heads, dim=1), strict=True):
         weight = said.sum(dim=1, keepdim=True)
         both = TEACHER_SHARE * weight * taught + (1 - TEACHER_SHARE) * said
         mixed.append(torch.where(weight > 0, both, taught))
     return torch.cat(mixed, dim=1)
 
 
-def prepare_lessons(train: Faces, runs: Path, seed: int, shipped: Path = SHIPPED) -> Lessons:
+def prepare_lessons(train: Faces, runs: Path, seed: int, shipped: Path | None = None) -> Lessons:
     """Return the copies and answers, from the cache in `runs` if they were made by the same teacher.
 
     The teacher is the cloud's net as last trained in `runs`; without such a run, the one in the file `shipped`.
     Raises TrainingError if it has not been trained to the end, or there is neither.
     """
-    nets, known_by = _teacher(train, runs, shipped)
+    nets, known_by = teacher_nets("face", runs, face_inputs(train.images[:BATCH]), shipped)
     decides = (*known_by, COPIES, BATCH, seed, len(train), inspect.getsource(augment))
     mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
     path = runs / "cache" / f"lessons-{mark}.npz"
@@ -96,18 +97,22 @@ def prepare_lessons(train: Faces, runs: Path, seed: int, shipped: Path = SHIPPED
         return Lessons(stored["images"], stored["answers"])
 
 
-def _teacher(train: Faces, runs: Path, shipped: Path) -> tuple[Sequence[nn.Module], tuple[object, ...]]:
-    """Return the teacher's nets and what tells it from others."""
-    run = runs / f"face-{TEACHER}"
-    if run.exists():
-        state = load_finished(run)
-        net = build("face", TEACHER)
-        net.load_state_dict(state["averaged"])
-        return [net], (state["config"], state["history"])
+def teacher_nets(
+    task: str, runs: Path, examples: NDArray[np.float32], shipped: Path | None = None
+) -> tuple[Sequence[nn.Module], tuple[object, ...]]:
+    """Return the nets of the cloud's model, as last trained in `runs` or else as it ships, and what tells these apart.
+
+    `examples`, (N, C, H, W), are training inputs. Raises TrainingError if a run is not done, or there is no model.
+    """
+    folders = run_folders(runs, task, TEACHER)
+    if folders:
+        states = [load_finished(folder) for folder in folders]
+        return trained_nets(runs, task, TEACHER), tuple((state["config"], state["history"]) for state in states)
+    shipped = shipped or FOLDERS[TEACHER] / f"{task}-{TEACHER}.onnx"
     if not shipped.exists():
+        run = run_folder(runs, task, TEACHER, 0)
         raise TrainingError(f"no teacher: there is neither {run}, to be trained first, nor {shipped}")
-    nets = shipped_nets(TEACHER, shipped, face_inputs(train.images[:BATCH]))
-    return nets, (hashlib.sha256(shipped.read_bytes()).hexdigest(),)
+    return shipped_nets(task, TEACHER, shipped, examples), (hashlib.sha256(shipped.read_bytes()).hexdigest(),)
 
 
 def _lessons(teacher: nn.Module, train: Faces, seed: int) -> Lessons:

@@ -13,7 +13,7 @@ from training.face_task import face_inputs
 from training.faces import Faces, load_faces
 from training.fairness import quality_groups
 from training.speech_data import Clip, load_clips
-from training.speech_task import SpeechSet, plain_set, speech_inputs, training_set
+from training.speech_task import plain_set, speech_inputs, training_set
 from training.splits import CALIBRATION_SPEAKERS, calibration_half
 
 QUANTISATION_EXAMPLES = 200
@@ -75,9 +75,9 @@ def quantisation_inputs(task: str, data: Path, cache: Path, seed: int) -> NDArra
     if task == "face":
         images = load_faces(data, "train").images
         return face_inputs(images[rng.choice(len(images), min(QUANTISATION_EXAMPLES, len(images)), replace=False)])
-    made = training_set(data, cache, seed)
+    made = training_set(data, cache)
     some = rng.choice(len(made), min(QUANTISATION_EXAMPLES, len(made)), replace=False)
-    return speech_inputs(SpeechSet(made.inputs[some], made.emotions[some], made.weights[some]))
+    return speech_inputs(made.take(some))
 
 
 def _face_half(which: str, faces: Faces) -> Half:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,8 +30,9 @@ from training.fusion_data import load_side
 from training.fusion_fit import Judged
 from training.loop import load_finished
 from training.measure import HeadFigures, Judgement, calibrated_output, head_figures, slices
+from training.members import run_folders, trained_nets
 from training.models import Recognise, write_manifest
-from training.nets import INPUT_LIMITS, Consensus, ConvNet, build, count_macs, count_parameters, input_shape
+from training.nets import INPUT_LIMITS, Consensus, Ensemble, count_macs, count_parameters, input_shape
 from training.quantise import write_int8, write_onnx
 from training.shipped import shipped_nets
 from training.speech_data import load_noises
@@ -50,9 +52,9 @@ class Job:
     version: str
     cloud: Path | None = None
     """Folder of the models that the exported ones ask, for what asking is worth."""
-    join: bool = False
-    """Keep the nets of the cloud's face model that ships, too: their answers are averaged with a new one's. Without a
-    new run it is exported anew."""
+    join: Collection[str] = ()
+    """Tasks whose nets that ship are kept: their answers are averaged with the new ones'. Without a run, what ships is
+    exported anew."""
 
     def path(self, task: str) -> Path:
         """Return where the model file of `task` goes."""
@@ -88,7 +90,7 @@ def export(job: Job) -> Manifest:
 
 
 def _make(job: Job, before: Path) -> Manifest:
-    chosen = [task for task in TASKS if _run(job, task).exists() or _joins(job, task)]
+    chosen = [task for task in TASKS if run_folders(job.runs, task, job.arch) or task in job.join]
     if not chosen:
         raise TrainingError(f"no run of face-{job.arch} or speech-{job.arch} in {job.runs}: train one first")
     kept = {task: _keep(job, task, before) for task in TASKS if task not in chosen}
@@ -136,14 +138,14 @@ def _keep(job: Job, task: Task, before: Path) -> ModelEntry:
 def _export_one(job: Job, task: Task, before: Path) -> Exported:
     made = _made(job, task, before)
     examples = load_examples(task, job.data)
-    nets = [_averaged(_run(job, task), task, job.arch)] if made.settings else []
-    if _joins(job, task):
-        nets = [*shipped_nets(job.arch, before / job.path(task).name, examples.calibration.inputs), *nets]
-    net = Consensus(nets) if (task, job.arch) == ("face", "full") else nets[0]
+    nets = trained_nets(job.runs, task, job.arch)
+    if task in job.join:
+        nets = [*shipped_nets(task, job.arch, before / job.path(task).name, examples.calibration.inputs), *nets]
+    net = _together(nets, task, job.arch)
     path = job.path(task)
     _say(f"writing and measuring {path.name}")
     if path.suffix == ".tflite":
-        some = quantisation_inputs(task, job.data, job.runs / "cache", int((made.settings or {})["seed"]))
+        some = quantisation_inputs(task, job.data, job.runs / "cache", made.runs[0]["seed"])
         write_int8(net, some, INPUT_LIMITS[task], path)
     else:
         write_onnx(net, input_shape(task), path)
@@ -162,19 +164,12 @@ def _export_one(job: Job, task: Task, before: Path) -> Exported:
     )
 
 
-def _run(job: Job, task: Task) -> Path:
-    return job.runs / f"{task}-{job.arch}"
-
-
-def _joins(job: Job, task: Task) -> bool:
-    return job.join and task == "face"
-
-
-def _averaged(run: Path, task: Task, arch: str) -> ConvNet:
-    """Return the averaged weights of a run, which are the ones that ship."""
-    net = build(task, arch)
-    net.load_state_dict(load_finished(run)["averaged"])
-    return net
+def _together(nets: Sequence[nn.Module], task: Task, arch: str) -> nn.Module:
+    """Return what is written to the file: the device has no time for several nets, or for several looks at a face."""
+    if arch == "edge":
+        (net,) = nets
+        return net
+    return Consensus(nets) if task == "face" else Ensemble(nets)
 
 
 def _run_both(net: nn.Module, path: Path, half: Half) -> Judgement:
@@ -248,22 +243,21 @@ def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:
 
 def _made(job: Job, task: Task, before: Path) -> Made:
     """Tell how what is exported was made. Raises TrainingError if its run is not done or nothing ships to be joined."""
-    run = _run(job, task)
-    settings, notes = None, []
-    if run.exists():
+    runs, notes = [], []
+    for run in run_folders(job.runs, task, job.arch):
         state = load_finished(run)
-        settings = {**state["config"], "done": state["epoch"]}
+        runs.append({**state["config"], "done": state["epoch"]})
         note = run / "NOTE.md"
         notes += [note.read_text().strip()] if note.exists() else []
-    if _joins(job, task):
+    if task in job.join:
         try:
             version = load_manifest(before).model(task).version
             card = (before / f"MODEL_CARD_{task.upper()}.md").read_text()
         except (ModelError, OSError) as error:
-            raise TrainingError(f"--join: no {task} model ships in {before}: {error}") from error
+            raise TrainingError(f"--join {task}: no {task} model ships in {before}: {error}") from error
         words = card.partition(MADE_BY)[2].partition("\n## ")[0]
         notes.append(f"Of what shipped as {version}, the card said: {words.strip()}")
-    return Made(settings, "\n\n".join(notes), joined=_joins(job, task))
+    return Made(tuple(runs), "\n\n".join(notes), joined=task in job.join)
 
 
 def _say(what: str) -> None:

@@ -106,16 +106,26 @@ CROSS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 """Places, rows and columns of pixels off, at which a face is looked at. Others were no better: docs/results.md."""
 
 
-class Consensus(nn.Module):
-    """The mean logits of several face nets that look at a face, and at its mirror image, at several places.
+class Ensemble(nn.Module):
+    """The mean logits of several nets, which err on different examples."""
 
-    More work, fewer errors: the nets err on different faces, and one whose first step is two pixels wide answers
-    differently a pixel off. What comes in at the border is mirrored.
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, logits) for (N, 1, H, W)."""
+        return torch.stack([net(x) for net in self.nets]).mean(dim=0)
+
+
+class Consensus(Ensemble):
+    """The mean logits of face nets that look at a face, and at its mirror image, at several places.
+
+    A net whose first step is two pixels wide answers differently a pixel off. What comes in at the border is mirrored.
     """
 
     def __init__(self, nets: Sequence[nn.Module], places: Sequence[tuple[int, int]] = CROSS) -> None:
-        super().__init__()
-        self.nets = nn.ModuleList(nets)
+        super().__init__(nets)
         self.places = tuple(places)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,7 +134,7 @@ class Consensus(nn.Module):
         wide = functional.pad(x, (1, 1, 1, 1), mode="reflect")
         views = [wide[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width] for down, right in self.places]
         seen = torch.cat([*views, *(view.flip(3) for view in views)])
-        logits = torch.stack([net(seen) for net in self.nets]).mean(dim=0)
+        logits = super().forward(seen)
         return logits.reshape(2 * len(views), -1, logits.shape[1]).mean(dim=0)
 
 

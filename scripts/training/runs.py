@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 
 from training.distil import DistilledFaceTask, prepare_lessons
+from training.distil_speech import DistilledSpeechTask, speech_teacher
 from training.errors import TrainingError
 from training.examples import quantisation_inputs
 from training.face_task import FaceTask
 from training.faces import load_faces
 from training.loop import Task, TrainConfig, Trainer, load_finished
+from training.members import run_folder
 from training.nets import ConvNet, build
 from training.plots import plot_history
 from training.shipped import SUFFIXES, take_shipped
@@ -44,9 +46,11 @@ class Order:
     """Holds one folder per run and the cache of features."""
     epochs: int | None = None
     distil: bool = False
-    """Learn from the cloud's net, too. Only the device's face net can."""
+    """Learn from the cloud's net, too. Only the device's can."""
     start: Path | None = None
     """The folder of a run of the same net, or a file that ships, to start from its weights."""
+    learning_rate: float | None = None
+    """Highest of the schedule; None for `usual_rate`."""
     seed: int = 0
     resume: bool = False
     threads: int | None = None
@@ -54,7 +58,7 @@ class Order:
     @property
     def folder(self) -> Path:
         """Where the run is kept."""
-        return self.runs / f"{self.task}-{self.arch}"
+        return run_folder(self.runs, self.task, self.arch, self.seed)
 
 
 def train(order: Order) -> Trainer:
@@ -79,8 +83,8 @@ def _trainer(order: Order) -> Trainer:
     config = replace(config, epochs=order.epochs or config.epochs, seed=order.seed, distil=order.distil)
     if order.distil:
         config = replace(config, mixup=0.0)  # the teacher's answers are as soft as blends would make them
-    if order.start is not None:
-        config = replace(config, learning_rate=START_RATE * config.learning_rate, start=order.start.name)
+    rate = order.learning_rate or usual_rate(order.task, order.arch, started=order.start is not None)
+    config = replace(config, learning_rate=rate, start=order.start.name if order.start else "")
     torch.manual_seed(order.seed)
     net = build(order.task, order.arch)
     if order.start is not None and not order.resume:
@@ -89,6 +93,11 @@ def _trainer(order: Order) -> Trainer:
     if order.resume:
         trainer.resume()
     return trainer
+
+
+def usual_rate(task: str, arch: str, *, started: bool) -> float:
+    """Return the learning rate of a run for which none was named; `started` from other weights or not."""
+    return SETTINGS[task, arch].learning_rate * (START_RATE if started else 1)
 
 
 def _take_over(net: ConvNet, order: Order, start: Path) -> None:
@@ -112,4 +121,7 @@ def _load(order: Order) -> Task:
             return DistilledFaceTask(faces, watched, prepare_lessons(faces, order.runs, order.seed))
         return FaceTask(faces, watched)
     voices = [clip for clip in load_clips(order.data, "validation") if clip.speaker in CALIBRATION_SPEAKERS]
-    return SpeechTask(training_set(order.data, order.runs / "cache", order.seed), plain_set(voices))
+    examples, watched_voices = training_set(order.data, order.runs / "cache"), plain_set(voices)
+    if order.distil:
+        return DistilledSpeechTask(examples, watched_voices, speech_teacher(order.runs, examples))
+    return SpeechTask(examples, watched_voices)

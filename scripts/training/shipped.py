@@ -19,7 +19,7 @@ from training.nets import ConvNet, build
 SUFFIXES = (".onnx", ".tflite")
 
 MEMBER = re.compile(r"(?:net|nets\.(\d+))\.")
-"""What `nets.Consensus` puts before the names of each net that it holds; before release 0.4.0 there was only one."""
+"""What `nets.Ensemble` puts before the names of each net that it holds; before release 0.4.0 there was only one."""
 
 HALF = "_half"
 """What `quantise.write_onnx` puts behind the names of tensors stored in half precision."""
@@ -37,11 +37,11 @@ class Folded(NamedTuple):
     bias: Tensor
 
 
-def shipped_nets(arch: str, path: Path, examples: NDArray[np.float32]) -> list[ConvNet]:
-    """Return the face nets of `path`, whose answers the file averages; see `take_shipped`, which reads each of them."""
+def shipped_nets(task: str, arch: str, path: Path, examples: NDArray[np.float32]) -> list[ConvNet]:
+    """Return the nets of `path`, whose answers the file averages; see `take_shipped`, which reads each of them."""
     nets = []
     for number in range(_count(path)):
-        nets.append(build("face", arch))
+        nets.append(build(task, arch))
         take_shipped(nets[-1], path, examples, number=number)
     return nets
 

@@ -6,12 +6,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from training import distil  # noqa: E402  (imports torch)
+from training.distil_speech import DistilledSpeechTask, speech_teacher  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.face_task import face_inputs, predict  # noqa: E402
 from training.faces import Faces, vote_targets  # noqa: E402
 from training.loop import TrainConfig, Trainer  # noqa: E402
-from training.nets import CENTRE, Consensus, build  # noqa: E402
+from training.members import run_folder, trained_nets  # noqa: E402
+from training.models import FOLDERS  # noqa: E402
+from training.nets import CENTRE, Consensus, Ensemble, build, input_shape  # noqa: E402
 from training.shipped import shipped_nets  # noqa: E402
+from training.speech_task import SpeechSet, SpeechTask  # noqa: E402
 
 
 def faces(count: int = 6) -> Faces:
@@ -67,9 +71,35 @@ def test_without_a_run_what_ships_teaches(tmp_path, monkeypatch):
     train = faces()
     lessons = distil.prepare_lessons(train, tmp_path, seed=0)
     inputs = face_inputs(lessons.images[0])
-    said = predict(Consensus(shipped_nets("full", distil.SHIPPED, inputs), CENTRE), inputs)[:, :7]
+    said = predict(Consensus(shipped_nets("face", "full", FOLDERS["full"] / "face-full.onnx", inputs), CENTRE), inputs)[
+        :, :7
+    ]
     likely = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(lessons.answers[0, :, :7], likely, atol=0.05)  # the teacher computes in bfloat16
+
+
+def test_speech_learns_what_all_the_teachers_nets_say_of_what_it_hears_itself(tmp_path):
+    rng = np.random.default_rng(0)
+    heard = rng.uniform(-2, 2, (6, *input_shape("speech")[1:])).astype(np.float16)
+    train = SpeechSet(heard, np.arange(6), np.array([1, 1, 1, 1, 1, 0.5], np.float32))
+    for seed in (0, 3):
+        torch.manual_seed(seed)
+        config = TrainConfig(epochs=0, seed=seed)
+        Trainer(
+            build("speech", distil.TEACHER),
+            SpeechTask(train, train),
+            config,
+            run_folder(tmp_path, "speech", distil.TEACHER, seed),
+        ).fit()
+    task = DistilledSpeechTask(train, train, speech_teacher(tmp_path, train))
+    inputs, targets = task.batch(torch.arange(6), torch.Generator().manual_seed(1))
+    plain, said = SpeechTask(train, train).batch(torch.arange(6), torch.Generator().manual_seed(1))
+    assert torch.equal(inputs, plain)
+    torch.testing.assert_close(targets.sum(dim=1), said.sum(dim=1), rtol=0.01, atol=0)
+    nets = trained_nets(tmp_path, "speech", distil.TEACHER)
+    assert len(nets) == 2
+    answers = torch.from_numpy(predict(Ensemble(nets), inputs.numpy())).softmax(dim=1)
+    torch.testing.assert_close(targets, distil.blend(answers, said, heads=1), rtol=0.05, atol=0.01)
 
 
 def test_without_a_teacher_it_says_what_to_train(tmp_path):

@@ -34,20 +34,22 @@ def test_model_without_a_run_must_ship_already(tmp_path):
 
 
 def test_what_is_joined_says_how_both_were_made(tmp_path):
-    together = Job(arch="full", data=tmp_path, runs=tmp_path, folder=tmp_path, version="9.9.9", join=True)
+    together = Job(arch="full", data=tmp_path, runs=tmp_path, folder=tmp_path, version="9.9.9", join=["face"])
     made = _made(together, "face", SHIPPED)
-    assert made.settings is None  # there is no run: what ships is exported anew
+    assert made.runs == ()  # there is no run: what ships is exported anew
     assert "`scripts/train face --arch full" in made.note
 
 
 def test_nothing_that_ships_cannot_be_joined(tmp_path):
-    together = Job(arch="full", data=tmp_path, runs=tmp_path, folder=tmp_path / "models", version="9.9.9", join=True)
-    with pytest.raises(TrainingError, match=r"--join: no face model ships in .*models"):
+    together = Job(
+        arch="full", data=tmp_path, runs=tmp_path, folder=tmp_path / "models", version="9.9.9", join=["face"]
+    )
+    with pytest.raises(TrainingError, match=r"--join face: no face model ships in .*models"):
         _made(together, "face", together.folder)
 
 
 def test_only_the_clouds_nets_are_joined(tmp_path, capsys):
-    assert cli.main(["export", "--join", "--version", "9.9.9", "--data", str(tmp_path)]) == 1
+    assert cli.main(["export", "--join", "face", "--version", "9.9.9", "--data", str(tmp_path)]) == 1
     assert "--join is for --arch full" in capsys.readouterr().err
 
 

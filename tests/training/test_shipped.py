@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from training.errors import TrainingError  # noqa: E402
 from training.face_task import face_inputs, predict  # noqa: E402  (imports torch)
 from training.faces import load_faces  # noqa: E402
-from training.nets import Consensus, build, input_shape  # noqa: E402
+from training.nets import Consensus, Ensemble, build, input_shape  # noqa: E402
 from training.quantise import write_onnx  # noqa: E402
 from training.shipped import shipped_nets, take_shipped  # noqa: E402
 from training.verify import run_shipped  # noqa: E402
@@ -38,7 +38,7 @@ def taken(arch: str, path: Path, examples: np.ndarray):
 
 def test_onnx_gives_back_the_nets():
     some = np.random.default_rng(0).random((8, *input_shape("face")), dtype=np.float32)
-    nets = shipped_nets("full", FILES["full"], some)
+    nets = shipped_nets("face", "full", FILES["full"], some)
     np.testing.assert_allclose(predict(Consensus(nets), some), run_shipped(FILES["full"], some), atol=1e-3)
 
 
@@ -51,7 +51,7 @@ def test_a_file_of_several_nets_gives_back_each(tmp_path):
                 values.add_(torch.rand_like(values) * 0.01)
     write_onnx(Consensus(nets), input_shape("face"), tmp_path / "two.onnx")
     some = np.random.default_rng(0).random((4, *input_shape("face")), dtype=np.float32)
-    again = shipped_nets("edge", tmp_path / "two.onnx", some)
+    again = shipped_nets("face", "edge", tmp_path / "two.onnx", some)
     for before, after in zip(nets, again, strict=True):
         np.testing.assert_allclose(predict(after, some), predict(before, some), atol=0.02)
     np.testing.assert_allclose(run_shipped(tmp_path / "two.onnx", some), predict(Consensus(nets), some), atol=0.02)
@@ -81,9 +81,8 @@ def test_int8_net_is_still_the_same_when_batches_normalise_it(faces):
 )
 def test_speech_nets_come_back_too(arch, path, least):
     noise = np.random.default_rng(0).uniform(-2, 2, (8, *input_shape("speech"))).astype(np.float32)
-    net = build("speech", arch)
-    take_shipped(net, SPEECH[arch], noise)
-    assert np.corrcoef(predict(net, noise).ravel(), run_shipped(SPEECH[arch], noise).ravel())[0, 1] > least
+    nets = shipped_nets("speech", arch, SPEECH[arch], noise)
+    assert np.corrcoef(predict(Ensemble(nets), noise).ravel(), run_shipped(SPEECH[arch], noise).ravel())[0, 1] > least
 
 
 @pytest.mark.parametrize(("arch", "other"), [("edge", "full"), ("full", "edge")])

@@ -54,7 +54,7 @@ def add_compare(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
 def is_baseline(options: argparse.Namespace) -> bool:
     """Return whether a baseline is to be trained. Raises TrainingError if its options are given for another model."""
     if options.arch in BASELINES:
-        if getattr(options, "distil", False):
+        if options.distil:
             raise TrainingError("--distil is for --arch edge: baselines learn from labels alone")
         if options.start is not None:
             raise TrainingError(

@@ -83,7 +83,7 @@ class Child:
         self._detector = open_detector(None if orders.detector is None else Path(orders.detector))
         self._files: list[tuple[Path, str, Facts, float | None]] = []
         self._yielding = False
-        self._eye = Eye(self._models, self._detector)
+        self._eye = Eye(self._models, self._detector, glance=True)
         self._running = TemporalFilter(stay=LIVE_STAY)
 
     def serve(self) -> None:
@@ -173,7 +173,7 @@ class Child:
 
     def _picture(self, path: Path, name: str) -> MediaResult:
         image, width, height = pictures.decode(path.read_bytes(), max_pixels=self._orders.max_pixels)
-        frame, _ = Eye(self._models, self._detector).see(image, 0.0)
+        frame, _ = Eye(self._models, self._detector, glance=False).see(image, 0.0)
         return MediaResult(
             kind="image",
             name=name,

@@ -53,10 +53,10 @@ class Thresholds:
 
 
 class Eye:
-    """Finds, follows and judges the faces of one film or one webcam."""
+    """Finds, follows and judges the faces of one picture, or, with a `glance` at each frame, of one film or webcam."""
 
-    def __init__(self, models: FullModels, detector: FaceDetector) -> None:
-        self._models, self._detector = models, detector
+    def __init__(self, models: FullModels, detector: FaceDetector, *, glance: bool) -> None:
+        self._models, self._detector, self._glance = models, detector, glance
         self._thresholds = thresholds_of(models)
         self._tracker = Tracker()
         self._numbers: dict[str, int] = {}
@@ -70,7 +70,8 @@ class Eye:
         crops = [crop_face(gray, track.face) for track in tracks]
         height, width = gray.shape
         seen, observations = [], []
-        for track, crop, probs in zip(tracks, crops, self._models.faces(np.stack(crops)), strict=True):
+        judged = self._models.faces(np.stack(crops), glance=self._glance)
+        for track, crop, probs in zip(tracks, crops, judged, strict=True):
             face, quality = track.face, crop_quality(crop, track.face)
             said = distribution(EMOTIONS, probs.tolist())
             box = {
@@ -96,7 +97,7 @@ class Film:
     """Sound and video on their way to windows."""
 
     def __init__(self, models: FullModels, detector: FaceDetector) -> None:
-        self._models, self._eye = models, Eye(models, detector)
+        self._models, self._eye = models, Eye(models, detector, glance=True)
         self._thresholds = thresholds_of(models)
         self._sound = SoundBuffer()
         self._temporal = TemporalFilter(stay=stay_of(models.manifest.filter))

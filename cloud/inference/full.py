@@ -23,6 +23,15 @@ _INPUT_SHAPES = {"face": (1, *CROP_SHAPE), "speech": (1, *LOG_MEL_SHAPE)}
 _QUIET = 3
 """onnxruntime's severity `error`."""
 
+_WEIGHTS = "weights"
+"""Optional input of the face model: how much its first looks count, the face as it is and its mirror image leading."""
+
+_GLANCE: NDArray[np.float32] = np.full(2, 0.5, dtype=np.float32)
+
+GLANCE_FROM = 3
+"""Crops of one face: several moments say more than several looks at one, and all looks at each would cost five times as
+much (`scripts/evaluate cascade`, `scripts/bench verdict`)."""
+
 Floats = NDArray[np.float32]
 
 
@@ -73,9 +82,12 @@ class FullModels:
         """Fusion weights and gates of these models."""
         return self._manifest
 
-    def faces(self, crops: NDArray[np.uint8]) -> Floats:
-        """Return probabilities over the 7 emotions, shape (N, 7), for crops of shape (N, 48, 48)."""
-        return self._face.probabilities(crops[:, None].astype(np.float32) / np.float32(255.0))
+    def faces(self, crops: NDArray[np.uint8], *, glance: bool = False) -> Floats:
+        """Return probabilities over the 7 emotions, shape (N, 7), for crops of shape (N, 48, 48).
+
+        With `glance` each is looked at less often, for faces that are seen many times.
+        """
+        return self._face.probabilities(crops[:, None].astype(np.float32) / np.float32(255.0), glance=glance)
 
     def tones(self, log_mels: Floats) -> Floats:
         """Return probabilities over the 8 speech emotions, shape (N, 8), for log-mels of shape (N, 186, 64)."""
@@ -149,6 +161,8 @@ class _Model:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             self._input = self._session.get_inputs()[0].name
+            optional = [each.name for each in self._session.get_overridable_initializers()]
+            self._glance = {name: _GLANCE for name in optional if name == _WEIGHTS}
             self._try_out(entry, task)
         except Exception as error:
             raise ModelError(f"{path} cannot be run: {error}", fix="Install the models again.") from error
@@ -160,21 +174,35 @@ class _Model:
         if logits.shape != expected:
             raise ValueError(f"its output has shape {logits.shape}, not {expected}")
 
-    def _run(self, batch: Floats) -> Floats:
-        return np.asarray(self._session.run(None, {self._input: batch})[0], dtype=np.float32)
+    def _run(self, batch: Floats, *, glance: bool = False) -> Floats:
+        inputs = {self._input: batch} | (self._glance if glance else {})
+        return np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)
 
-    def probabilities(self, batch: Floats) -> Floats:
-        """Return calibrated probabilities of the deployed head, shape (N, labels), for inputs of shape (N, 1, H, W)."""
-        return self._head.calibrate(self._run(batch)[:, : len(self._head.labels)])
+    def probabilities(self, batch: Floats, *, glance: bool = False) -> Floats:
+        """Return calibrated probabilities of the deployed head, shape (N, labels), for inputs of shape (N, 1, H, W).
+
+        `glance` asks for fewer looks at each; a model that always looks once takes no notice.
+        """
+        return self._head.calibrate(self._run(batch, glance=glance)[:, : len(self._head.labels)])
 
     def probabilities_of(self, parts: Sequence[Floats | None]) -> list[Floats | None]:
-        """Return `probabilities` of each part, None where the part is, after one run over all of them."""
-        present = [part for part in parts if part is not None]
-        if not present:
-            return [None] * len(parts)
-        ends = np.cumsum([len(part) for part in present])[:-1]
-        answers = iter(np.split(self.probabilities(np.concatenate(present)), ends))
-        return [None if part is None else next(answers) for part in parts]
+        """Return `probabilities` of each part, None where the part is, after at most two runs over all of them.
+
+        Where GLANCE_FROM inputs or more show one face, each of them gets a glance.
+        """
+        answers: list[Floats | None] = [None] * len(parts)
+        for glance in (False, True):
+            chosen = {
+                place: part
+                for place, part in enumerate(parts)
+                if part is not None and (len(part) >= GLANCE_FROM) == glance
+            }
+            if chosen:
+                ends = np.cumsum([len(part) for part in chosen.values()])[:-1]
+                judged = self.probabilities(np.concatenate(list(chosen.values())), glance=glance)
+                for place, answer in zip(chosen, np.split(judged, ends), strict=True):
+                    answers[place] = answer
+        return answers
 
 
 def _unpacked(evidence: Evidence) -> _Inputs | BadMessage:

@@ -42,6 +42,11 @@ def main() -> int:
 
             print(evaluate_temporal.main(sys.argv[2:]))
             return 0
+        if sys.argv[1:2] == ["looks"]:
+            from training import evaluate_looks
+
+            print(evaluate_looks.main(sys.argv[2:]))
+            return 0
         options = parse_options()
         figures = evaluate(options)
     except (TrainingError, MienError, OSError) as error:

@@ -24,6 +24,7 @@ How a model does on a pack (docs/data.md), as it ships: quantised, calibrated, o
   scripts/evaluate cascade --help                                            device and cloud together
   scripts/evaluate fusion --help                                             face and voice together
   scripts/evaluate temporal --help                                           the filter over time
+  scripts/evaluate looks --help                                              several crops of one face, in the cloud
 """
 
 

@@ -132,8 +132,10 @@ def _onnx_runner(path: Path) -> Recognise:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: what they are about is raised as well
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (
         *(raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf),
         *(raised.NoSuchFile, raised.NotImplemented, raised.RuntimeException),

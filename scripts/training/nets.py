@@ -128,14 +128,25 @@ class Consensus(Ensemble):
         super().__init__(nets)
         self.places = tuple(places)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, logits) for (N, 1, H, W)."""
+    @property
+    def looks(self) -> int:
+        """How often a face is looked at."""
+        return 2 * len(self.places)
+
+    def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return logits (N, logits) for (N, 1, H, W).
+
+        `weights`, (L,), are of the first L looks, at each place as it is and then mirrored, and save the others.
+        Without them all are taken and count the same.
+        """
+        weights = x.new_full((self.looks,), 1 / self.looks) if weights is None else weights
+        count = weights.shape[0]  # not len(weights), which the exporter takes for a constant
         height, width = x.shape[2:]
         wide = functional.pad(x, (1, 1, 1, 1), mode="reflect")
         views = [wide[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width] for down, right in self.places]
-        seen = torch.cat([*views, *(view.flip(3) for view in views)])
-        logits = super().forward(seen)
-        return logits.reshape(2 * len(views), -1, logits.shape[1]).mean(dim=0)
+        both = torch.stack([side for view in views for side in (view, view.flip(3))])[:count]
+        logits = super().forward(both.flatten(0, 1))
+        return torch.einsum("l,lnc->nc", weights, logits.view(count, -1, logits.shape[1]))
 
 
 def build(task: str, arch: str) -> ConvNet:

@@ -17,7 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from training.nets import Consensus
+
 OPSET = 18
+WEIGHTS = "weights"
 HALVED_FROM = 1000
 """Values of a tensor worth halving: kernels, not biases."""
 
@@ -42,16 +45,22 @@ def write_int8(net: nn.Module, examples: NDArray[np.float32], limits: tuple[floa
 def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
     """Write `net` as one ONNX file: input `input` (batch, C, H, W), output `logits` (batch, logits), both float32.
 
-    Weights are stored in half precision, which halves the file, and computed with in single.
+    Weights are stored in half precision, which halves the file, and computed with in single. A `Consensus` has a second
+    input, `weights` (looks,), float32, which may be left out: see `Consensus.forward`.
     """
+    examples, names, shapes = [torch.zeros(2, *shape)], ["input"], [{0: torch.export.Dim("batch")}]
+    if isinstance(net, Consensus):
+        examples.append(torch.full((2,), 0.5))
+        names.append(WEIGHTS)
+        shapes.append({0: torch.export.Dim("looks", max=net.looks)})
     with quiet():
         torch.onnx.export(
             net.eval(),
-            (torch.zeros(2, *shape),),
+            tuple(examples),
             str(path),
-            input_names=["input"],
+            input_names=names,
             output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=tuple(shapes),
             opset_version=OPSET,
             external_data=False,
             dynamo=True,
@@ -61,6 +70,9 @@ def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
     model = onnx.load(str(path))
     anonymise(model.graph, model)
     _halve(model.graph)
+    if isinstance(net, Consensus):
+        usual = np.full(net.looks, 1 / net.looks, np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(usual, WEIGHTS))
     onnx.save(model, str(path))
 
 
@@ -91,7 +103,9 @@ def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the logits (N, logits) that onnxruntime computes for inputs (N, C, H, W)."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: it warns of `weights`, which need not be given
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     parts = [session.run(["logits"], {"input": part})[0] for part in np.array_split(inputs, max(len(inputs) // 128, 1))]
     return np.concatenate(parts).astype(np.float32)
 

@@ -1,17 +1,20 @@
-"""Writing tables into docs/results.md, and the options that `scripts/evaluate fusion` and `temporal` share."""
+"""Writing tables into docs/results.md, and the options that `scripts/evaluate fusion`, `temporal` and `looks` share."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from training.errors import TrainingError
 from training.models import ROOT
 
 RESULTS = ROOT / "docs" / "results.md"
+
+Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+"""`markdown` or `plain`: a head and rows to a table."""
 
 
 def parse(task: str, description: str, arguments: Sequence[str]) -> argparse.Namespace:

@@ -31,6 +31,23 @@ def test_consensus_sees_no_side_and_averages_what_each_net_says_at_each_place():
     assert count_macs(together, input_shape("face")) == 2 * len(nets) * len(CROSS) * one
 
 
+def test_a_glance_is_the_face_as_it_is_and_mirrored_in_torch_and_onnx(tmp_path):
+    torch.manual_seed(0)
+    net = build("face", "edge").eval()
+    together, faces = Consensus([net]), torch.rand(3, 1, 48, 48)
+    with torch.no_grad():
+        glance = together(faces, torch.tensor([0.5, 0.5]))
+        assert torch.allclose(glance, (net(faces) + net(faces.flip(3))) / 2, atol=1e-5)
+        ten = together(faces)
+    write_onnx(together, input_shape("face"), tmp_path / "net.onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
+    assert [each.name for each in session.get_inputs()] == ["input"]
+    np.testing.assert_allclose(session.run(None, {"input": faces.numpy()})[0], ten, atol=0.02)
+    weights = np.full(2, 0.5, np.float32)
+    np.testing.assert_allclose(session.run(None, {"input": faces.numpy(), "weights": weights})[0], glance, atol=0.02)
+
+
 def test_onnx_keeps_weights_in_half_precision_and_the_logits(tmp_path):
     torch.manual_seed(0)
     net = build("speech", "edge").eval()

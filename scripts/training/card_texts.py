@@ -15,8 +15,6 @@ INPUTS = {
 NETS = {
     "face-full": "residual, 3x3 convolutions; mean logits at five places, a pixel apart, and mirrored: "
     "`scripts/training/nets.py`",
-    "speech-full": "residual, 3x3 convolutions; mean logits of several nets from different seeds: "
-    "`scripts/training/nets.py`",
 }
 """By the name of the model, where there is more to say than of all."""
 

@@ -177,6 +177,7 @@ def vehicle(level: float) -> Config:
     return build_config(values, environment={})
 
 
+@pytest.mark.slow
 def test_a_vehicle_without_a_network_switches_its_pin_also_after_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon with no broker, on a fake camera; after a reload another one drives the same pin, in its time."""
     factory, clock = MockFactory(), SystemClock()

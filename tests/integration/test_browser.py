@@ -96,6 +96,7 @@ def fill(port):
     lost.drop()
 
 
+@pytest.mark.slow
 def test_many_devices_on_desktop_phone_and_in_the_dark(cloud, open_page, tmp_path):
     fill(cloud.broker_port)
     sizes = {"desktop": (1200, "light"), "phone": (390, "light"), "dark": (1200, "dark")}
@@ -150,6 +151,7 @@ def test_the_page_can_be_used_by_keyboard_and_screen_reader(cloud, open_page):
         expect(announcer).not_to_be_empty()
 
 
+@pytest.mark.slow
 def test_the_page_says_that_the_connection_is_lost_and_comes_back(open_page, tmp_path):
     port = str(free_port())
     arguments = ["--no-worker", "--port", port]

@@ -214,6 +214,7 @@ def publish_until(stop, port, sent, acknowledged):
         acknowledged += [message_id for message_id, info in pending if info.rc == 0 and info.is_published()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["embedded", "mosquitto"])
 def test_a_killed_cloud_loses_nothing_that_was_acknowledged(kind, tmp_path):
     rng = random.Random(5)
@@ -244,6 +245,7 @@ def stored_ids(cloud):
     return set(ids)
 
 
+@pytest.mark.slow
 def test_mosquitto_keeps_what_comes_while_the_cloud_is_away(tmp_path):
     with mosquitto(tmp_path / "mosquitto") as port:
         arguments = ["--no-worker", "--broker", f"mqtt://127.0.0.1:{port}"]

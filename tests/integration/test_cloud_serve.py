@@ -39,6 +39,7 @@ def test_a_signal_stops_it_gracefully(number, tmp_path, models):
     assert "Traceback" not in cloud.log.read_text()
 
 
+@pytest.mark.slow
 def test_its_log_is_json_if_that_is_asked_for(tmp_path, models):
     with CloudProcess(tmp_path, "--models", models, "--log-json", "--verbose") as cloud:
         cloud.stop()
@@ -60,6 +61,7 @@ def test_it_remembers_over_a_restart_and_is_reached_from_this_machine_only(tmp_p
                         assert probe.connect_ex((address, port)) != 0, (address, port)
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_before_it_stopped_is_stored(tmp_path, models):
     with CloudProcess(tmp_path, "--models", models) as cloud, Device(cloud.broker_port) as device:
         sent = [reading(number) for number in range(400)]
@@ -72,6 +74,7 @@ def test_what_was_acknowledged_before_it_stopped_is_stored(tmp_path, models):
         assert acknowledged <= {one["id"] for one in cloud.readings()}
 
 
+@pytest.mark.slow
 def test_it_ends_in_time_whatever_its_parts_wait_for(tmp_path, models):
     """A store that somebody else has locked, and the receiver of an alert who never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent, CloudProcess(tmp_path, "--models", models) as cloud:

@@ -49,6 +49,7 @@ def stored(folder: Path, table: str) -> list[str]:
         return [row[0] for row in connection.execute(f"SELECT id FROM {table}")]
 
 
+@pytest.mark.slow
 def test_once_gives_rows_and_leaves_nothing_running(sample: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.mp4"
     done = demo("--once", "--json", sample, missing)
@@ -142,6 +143,7 @@ def test_a_cloud_that_dies_is_brought_back_and_all_ends_quickly(sample: Path) ->
     assert processes() == []
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_stops_nothing(sample: Path, tmp_path: Path) -> None:
     odd = os.fsencode(tmp_path) + b"/caf\xe9\n.mp4"
     with open(odd, "wb") as copy:  # noqa: PTH123 - a name that Path could not print

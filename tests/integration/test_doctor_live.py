@@ -194,6 +194,7 @@ def test_tls(tmp_path: Path, certificates: Path) -> None:
     assert "do not" in mixed.text.lower() or "mismatch" in mixed.text.lower()
 
 
+@pytest.mark.slow
 def test_a_network_camera_with_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PROBE_S", 90.0)  # the machine that runs the tests may be busy
     with camera() as port:
@@ -244,6 +245,7 @@ def test_a_running_daemon_keeps_its_session_and_its_camera(tmp_path: Path) -> No
         broker.kill()
 
 
+@pytest.mark.slow
 def test_after_a_mistake_the_daemon_goes_on_with_the_last_good_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

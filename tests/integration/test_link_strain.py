@@ -77,6 +77,7 @@ def sleeper(broker: Mosquitto) -> None:
     client.loop_stop()
 
 
+@pytest.mark.slow
 def test_what_a_full_broker_does_not_take_is_kept(rig: Rig, full: Mosquitto) -> None:
     sleeper(full)
     cable = Cable(full.port)

@@ -70,6 +70,7 @@ def test_every_window_becomes_a_reading(sample: Path) -> None:
         assert row["gate"] in ("sure", "cloud-away")
 
 
+@pytest.mark.slow
 def test_state_is_reset_between_clips_and_results_repeat(sample: Path) -> None:
     once, twice = rows_of(replay(sample, "--json")), rows_of(replay(sample, sample, "--json"))
     assert twice == once + once

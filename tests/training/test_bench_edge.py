@@ -23,6 +23,7 @@ def scene(seconds: float = 7.0) -> Scene:
     return Scene(0, CAMERA_FPS, np.broadcast_to(frames, (len(frames), 480, 640, 3)), pcm)
 
 
+@pytest.mark.slow
 def test_media_are_whole_windows_again_and_again(tmp_path):
     write_media(scene(), tmp_path / "m")
     media = Media(tmp_path / "m")

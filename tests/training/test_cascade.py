@@ -138,6 +138,7 @@ def cascade(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_json_is_one_array_with_an_object_per_modality_and_share(tmp_path):
     faces(tmp_path / "face" / "unseen_test.npz")
     voices(tmp_path / "speech" / "unseen_test.zip", ("test", "train"))

@@ -83,6 +83,7 @@ def test_a_split_and_a_table_for_people(speech: Path, tmp_path: Path) -> None:
     assert json.loads(evaluate("speech", "--data", speech, "--json").stdout)["n"] == 6
 
 
+@pytest.mark.slow
 def test_wrong_packs_are_one_clear_line(faces: Path, speech: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"x")
     (tmp_path / "odd.zip").write_bytes(b"x")

@@ -83,7 +83,7 @@ def test_one_inference_gives_finite_logits(arch, task):
 
 
 @pytest.mark.skipif(not (DATA / "face").is_dir(), reason=f"no face data in {DATA}")
-@each_arch
+@pytest.mark.parametrize("arch", ["edge", pytest.param("full", marks=pytest.mark.slow)])  # ten looks take 20 s
 def test_face_model_is_as_good_as_it_must_be(arch):
     faces = load_faces(DATA, "validation")
     clear = np.flatnonzero(faces.majority >= 0)[:600]

@@ -29,8 +29,8 @@ _WEIGHTS = "weights"
 _GLANCE: NDArray[np.float32] = np.full(2, 0.5, dtype=np.float32)
 
 GLANCE_FROM = 3
-"""Crops of one face: several moments say more than several looks at one, and all looks at each would cost five times as
-much (`scripts/evaluate cascade`, `scripts/bench verdict`)."""
+"""Crops of one face: with three, a glance at each is as accurate as all looks, at a fifth of the work
+(`scripts/evaluate looks`)."""
 
 Floats = NDArray[np.float32]
 

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--epochs", type=_positive, metavar="N", help="how often all examples are seen")
         command.add_argument("--seed", type=_seed, default=0, metavar="S", help="of weights, order and changes (0)")
-        about = "learn also from what full says, as trained in runs/ or else as it ships (only --arch edge)"
+        about = "learn also from what full says: as trained in runs/, else, and --arch full always, as it ships"
         command.add_argument("--distil", action="store_true", help=about)
         about = "start from this run of the same net, or .tflite or .onnx file that ships, at 0.3 of the learning rate"
         command.add_argument("--start", type=Path, metavar="RUN", help=about)
@@ -191,8 +191,6 @@ def _data_folder(named: Path | None) -> Path:
 
 
 def _train(options: argparse.Namespace, data: Path) -> int:
-    if options.distil and options.arch != "edge":
-        raise TrainingError("--distil is for --arch edge: the full one is its teacher")
     from training.runs import Order, train
 
     order = Order(

@@ -1,7 +1,8 @@
 """Teaching the device's nets what the cloud's see, and in particular faces (Hinton et al. 2015, arXiv:1503.02531).
 
-The teacher judges several changed copies of every training face once; the small net then learns from these copies for
-many epochs. Asked anew for every batch, the teacher would cost more than the training itself.
+The teacher judges several changed copies of every training face once; the other net then learns from these copies for
+many epochs. Asked anew for every batch, the teacher would cost more than the training itself. A net of the cloud's own
+can learn so from the one that ships (born again: Furlanello et al. 2018, arXiv:1805.04770).
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from training.nets import CENTRE, Consensus
 from training.shipped import shipped_nets
 
 TEACHER = "full"
+SEED = 0
+"""Of the copies, which all runs share: to judge a seed's own takes longer than five epochs."""
+
 COPIES = 8
 """Changed copies of each face; three epochs see most of them."""
 
@@ -49,6 +53,16 @@ class Lessons:
     """(C, N, 48, 48)."""
     answers: NDArray[np.float16]
     """(C, N, 14) probabilities, seven for each head."""
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Where the cloud's model is looked for that teaches."""
+
+    runs: Path | None
+    """As last trained there, if it was; None: what ships teaches."""
+    shipped: Path = FOLDERS[TEACHER]
+    """The folder of what ships."""
 
 
 class DistilledFaceTask(FaceTask):
@@ -80,45 +94,46 @@ def blend(answers: Tensor, targets: Tensor, heads: int = HEADS) -> Tensor:
     return torch.cat(mixed, dim=1)
 
 
-def prepare_lessons(train: Faces, runs: Path, seed: int, shipped: Path | None = None) -> Lessons:
-    """Return the copies and answers, from the cache in `runs` if they were made by the same teacher.
+def prepare_lessons(train: Faces, cache: Path, teachers: Teachers) -> Lessons:
+    """Return the copies and answers, from the folder `cache` if they were made by the same teacher.
 
-    The teacher is the cloud's net as last trained in `runs`; without such a run, the one in the file `shipped`.
-    Raises TrainingError if it has not been trained to the end, or there is neither.
+    Raises TrainingError as `teacher_nets` does.
     """
-    nets, known_by = teacher_nets("face", runs, face_inputs(train.images[:BATCH]), shipped)
-    decides = (*known_by, COPIES, BATCH, seed, len(train), inspect.getsource(augment))
+    nets, known_by = teacher_nets("face", teachers, face_inputs(train.images[:BATCH]))
+    decides = (*known_by, COPIES, BATCH, SEED, len(train), inspect.getsource(augment))
     mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
-    path = runs / "cache" / f"lessons-{mark}.npz"
+    path = cache / f"lessons-{mark}.npz"
     if not path.exists():
         # No pixel off: that would take hours, and the copies are moved by more.
-        _save(_lessons(Consensus(nets, CENTRE).eval(), train, seed), path)
+        _save(_lessons(Consensus(nets, CENTRE).eval(), train), path)
     with np.load(path) as stored:
         return Lessons(stored["images"], stored["answers"])
 
 
 def teacher_nets(
-    task: str, runs: Path, examples: NDArray[np.float32], shipped: Path | None = None
+    task: str, teachers: Teachers, examples: NDArray[np.float32]
 ) -> tuple[Sequence[nn.Module], tuple[object, ...]]:
-    """Return the nets of the cloud's model, as last trained in `runs` or else as it ships, and what tells these apart.
+    """Return the nets of the cloud's model and what tells these apart from others.
 
     `examples`, (N, C, H, W), are training inputs. Raises TrainingError if a run is not done, or there is no model.
     """
-    folders = run_folders(runs, task, TEACHER)
-    if folders:
+    folders = [] if teachers.runs is None else run_folders(teachers.runs, task, TEACHER)
+    if teachers.runs is not None and folders:
         states = [load_finished(folder) for folder in folders]
-        return trained_nets(runs, task, TEACHER), tuple((state["config"], state["history"]) for state in states)
-    shipped = shipped or FOLDERS[TEACHER] / f"{task}-{TEACHER}.onnx"
+        nets = trained_nets(teachers.runs, task, TEACHER)
+        return nets, tuple((state["config"], state["history"]) for state in states)
+    shipped = teachers.shipped / f"{task}-{TEACHER}.onnx"
     if not shipped.exists():
-        run = run_folder(runs, task, TEACHER, 0)
-        raise TrainingError(f"no teacher: there is neither {run}, to be trained first, nor {shipped}")
+        run = None if teachers.runs is None else run_folder(teachers.runs, task, TEACHER, 0)
+        also = f", nor {run}, to be trained first" if run else ""
+        raise TrainingError(f"no teacher: there is no {shipped}{also}")
     return shipped_nets(task, TEACHER, shipped, examples), (hashlib.sha256(shipped.read_bytes()).hexdigest(),)
 
 
-def _lessons(teacher: nn.Module, train: Faces, seed: int) -> Lessons:
+def _lessons(teacher: nn.Module, train: Faces) -> Lessons:
     images = np.empty((COPIES, *train.images.shape), dtype=np.uint8)
     answers = np.empty((COPIES, len(train), 2 * len(EMOTIONS)), dtype=np.float16)
-    generator = Generator().manual_seed(seed)
+    generator = Generator().manual_seed(SEED)
     places = [(copy, start) for copy in range(COPIES) for start in range(0, len(train), BATCH)]
     for copy, start in tqdm(places, desc="the teacher's answers", unit="batch", mininterval=1.0):
         part = slice(start, start + BATCH)

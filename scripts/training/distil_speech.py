@@ -1,17 +1,15 @@
 """Teaching the device's speech net what the cloud's hears.
 
-The teacher hears each example as the small net does, masks and all, so nothing has to be prepared: it is asked anew for
+The teacher hears each example as its pupil does, masks and all, so nothing has to be prepared: it is asked anew for
 every batch, which takes about as long as the training itself.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Generator, Tensor, nn
 
-from training.distil import blend, teacher_nets
+from training.distil import Teachers, blend, teacher_nets
 from training.nets import Ensemble
 from training.speech_task import SpeechSet, SpeechTask, speech_inputs
 
@@ -31,7 +29,7 @@ class DistilledSpeechTask(SpeechTask):
         return inputs, blend(answers, said, heads=len(self.heads))
 
 
-def speech_teacher(runs: Path, train: SpeechSet) -> nn.Module:
-    """Return the cloud's speech model, as last trained in `runs` or else as it ships. Raises TrainingError."""
-    nets, _ = teacher_nets("speech", runs, speech_inputs(train.take(slice(256))))
+def speech_teacher(teachers: Teachers, train: SpeechSet) -> nn.Module:
+    """Return the cloud's speech model. Raises TrainingError as `teacher_nets` does."""
+    nets, _ = teacher_nets("speech", teachers, speech_inputs(train.take(slice(256))))
     return Ensemble(nets).eval()

@@ -27,6 +27,45 @@ BATCH = 64
 Recognise = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Inputs (N, 48, 48) or (N, 186, 64), as the models take them, to calibrated probabilities (N, labels)."""
 
+WEIGHTS = "weights"
+"""Name of the second input of the cloud's files, which may be left out."""
+
+
+class OnnxNet:
+    """One ONNX file over onnxruntime: `net(inputs)` are logits (N, logits) for inputs (N, H, W).
+
+    Raises TrainingError if onnxruntime cannot open it, ValueError if it does not take such inputs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as raised
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors: what they are about is raised as well
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except (
+            *(raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf),
+            *(raised.NoSuchFile, raised.NotImplemented, raised.RuntimeException),
+        ) as error:
+            raise TrainingError(f"onnxruntime cannot run {path}: {str(error).splitlines()[0]}") from error
+        self._refusals = (raised.InvalidArgument, raised.Fail, raised.RuntimeException)
+        self._input = self._session.get_inputs()[0].name
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The metadata that whoever wrote the file put into it."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, batch: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return logits (N, logits); `weights` of the answers that the file averages, where not all count the same."""
+        inputs = {self._input: batch[:, None]} | ({} if weights is None else {WEIGHTS: weights})
+        try:
+            return np.asarray(self._session.run(None, inputs)[0], np.float32)
+        except self._refusals as error:
+            raise ValueError(str(error)) from error
+
 
 class Recogniser:
     """One head of one model, with its calibration: `recogniser(inputs)` are probabilities (N, labels).
@@ -122,31 +161,7 @@ def _entry_beside(path: Path) -> ModelEntry | None:
 
 def _runner(path: Path, runtime: RuntimeName) -> Recognise:
     if path.suffix == ".onnx":
-        return _onnx_runner(path)
+        return OnnxNet(path)
     if path.suffix != ".tflite":
         raise TrainingError(f"{path} is neither .tflite nor .onnx")
     return TfliteModel(path, runtime=runtime)
-
-
-def _onnx_runner(path: Path) -> Recognise:
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as raised
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors: what they are about is raised as well
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (
-        *(raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf),
-        *(raised.NoSuchFile, raised.NotImplemented, raised.RuntimeException),
-    ) as error:
-        raise TrainingError(f"onnxruntime cannot run {path}: {str(error).splitlines()[0]}") from error
-    name = session.get_inputs()[0].name
-
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        try:
-            return np.asarray(session.run(None, {name: batch[:, None]})[0], np.float32)
-        except (raised.InvalidArgument, raised.Fail, raised.RuntimeException) as error:
-            raise ValueError(str(error)) from error
-
-    return run

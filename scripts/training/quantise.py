@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from training.models import WEIGHTS
 from training.nets import Consensus
 
 OPSET = 18
-WEIGHTS = "weights"
 HALVED_FROM = 1000
 """Values of a tensor worth halving: kernels, not biases."""
 
@@ -97,17 +97,6 @@ def anonymise(graph: Any, model: Any) -> None:
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.doc_string = ""
         del part.metadata_props[:]
-
-
-def run_onnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits (N, logits) that onnxruntime computes for inputs (N, C, H, W)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors: it warns of `weights`, which need not be given
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    parts = [session.run(["logits"], {"input": part})[0] for part in np.array_split(inputs, max(len(inputs) // 128, 1))]
-    return np.concatenate(parts).astype(np.float32)
 
 
 def _ranges(work: Any, plain: Path, examples: NDArray[np.float32], limits: tuple[float, float]) -> dict[str, Any]:

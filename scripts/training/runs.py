@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from training.distil import DistilledFaceTask, prepare_lessons
+from training.distil import TEACHER, DistilledFaceTask, Teachers, prepare_lessons
 from training.distil_speech import DistilledSpeechTask, speech_teacher
 from training.errors import TrainingError
 from training.examples import quantisation_inputs
@@ -46,7 +46,7 @@ class Order:
     """Holds one folder per run and the cache of features."""
     epochs: int | None = None
     distil: bool = False
-    """Learn from the cloud's net, too. Only the device's can."""
+    """Learn from the cloud's net, too; the cloud's own from the one that ships."""
     start: Path | None = None
     """The folder of a run of the same net, or a file that ships, to start from its weights."""
     learning_rate: float | None = None
@@ -81,8 +81,9 @@ def _trainer(order: Order) -> Trainer:
         raise TrainingError(f"{order.folder} holds a run already: go on with --resume, or move it away to start anew")
     config = SETTINGS[order.task, order.arch]
     config = replace(config, epochs=order.epochs or config.epochs, seed=order.seed, distil=order.distil)
-    if order.distil:
-        config = replace(config, mixup=0.0)  # the teacher's answers are as soft as blends would make them
+    if order.distil and order.arch != TEACHER:
+        # A small net underfits as it is. A large one would learn the copies by heart without blends.
+        config = replace(config, mixup=0.0)
     rate = order.learning_rate or usual_rate(order.task, order.arch, started=order.start is not None)
     config = replace(config, learning_rate=rate, start=order.start.name if order.start else "")
     torch.manual_seed(order.seed)
@@ -114,14 +115,15 @@ def _take_over(net: ConvNet, order: Order, start: Path) -> None:
 
 def _load(order: Order) -> Task:
     """Read the data; training is watched on the calibration half only."""
+    cache, teachers = order.runs / "cache", Teachers(None if order.arch == TEACHER else order.runs)
     if order.task == "face":
         faces, validation = load_faces(order.data, "train"), load_faces(order.data, "validation")
         watched = validation.take(calibration_half(validation.groups))
         if order.distil:
-            return DistilledFaceTask(faces, watched, prepare_lessons(faces, order.runs, order.seed))
+            return DistilledFaceTask(faces, watched, prepare_lessons(faces, cache, teachers))
         return FaceTask(faces, watched)
     voices = [clip for clip in load_clips(order.data, "validation") if clip.speaker in CALIBRATION_SPEAKERS]
-    examples, watched_voices = training_set(order.data, order.runs / "cache"), plain_set(voices)
+    examples, watched_voices = training_set(order.data, cache), plain_set(voices)
     if order.distil:
-        return DistilledSpeechTask(examples, watched_voices, speech_teacher(order.runs, examples))
+        return DistilledSpeechTask(examples, watched_voices, speech_teacher(teachers, examples))
     return SpeechTask(examples, watched_voices)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge.perception.manifest import ModelEntry
 from edge.perception.runtime import TfliteModel
 from training.errors import TrainingError
-from training.quantise import run_onnx
+from training.models import BATCH, OnnxNet
 from training.second_runtime import run_elsewhere
 
 MAX_BYTES = {".tflite": 400_000, ".onnx": 18 * 1024 * 1024}
@@ -32,7 +32,8 @@ MIN_AGREEMENT = 0.95
 def run_shipped(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the logits of a shipped file, TFLite or ONNX, for inputs (N, C, H, W)."""
     if path.suffix == ".onnx":
-        return run_onnx(path, inputs)
+        net = OnnxNet(path)
+        return np.concatenate([net(inputs[start : start + BATCH, 0]) for start in range(0, len(inputs), BATCH)])
     return TfliteModel(path, runtime="litert")(inputs)
 
 

@@ -12,7 +12,6 @@ from training.cli import main
         (["speech", "--arch", "huge"], "huge"),
         (["face", "--data", "/does/not/exist"], "/does/not/exist"),
         (["face", "--arch", "kottayam-cnn", "--start", "runs/x", "--data", "."], "--start"),
-        (["face", "--arch", "full", "--distil", "--data", "."], "--distil"),
         ([], "face|speech|text|export|golden|fusion|gates|temporal|compare|prepare"),
     ],
 )

@@ -51,10 +51,10 @@ def test_lessons_are_made_once_per_teacher_and_are_repeatable(tmp_path, monkeypa
     monkeypatch.setattr(distil, "COPIES", 2)
     train = faces()
     trained_teacher(tmp_path, distil.FaceTask(train, train))
-    first = distil.prepare_lessons(train, tmp_path, seed=0)
+    first = distil.prepare_lessons(train, tmp_path / "cache", distil.Teachers(tmp_path))
     (stored,) = (tmp_path / "cache").glob("lessons-*.npz")
     written = stored.stat().st_mtime_ns
-    again = distil.prepare_lessons(train, tmp_path, seed=0)
+    again = distil.prepare_lessons(train, tmp_path / "cache", distil.Teachers(tmp_path))
     assert stored.stat().st_mtime_ns == written
     np.testing.assert_array_equal(first.answers, again.answers)
     assert first.images.shape == (2, 6, 48, 48)
@@ -69,11 +69,10 @@ def test_lessons_are_made_once_per_teacher_and_are_repeatable(tmp_path, monkeypa
 def test_without_a_run_what_ships_teaches(tmp_path, monkeypatch):
     monkeypatch.setattr(distil, "COPIES", 1)
     train = faces()
-    lessons = distil.prepare_lessons(train, tmp_path, seed=0)
+    lessons = distil.prepare_lessons(train, tmp_path, distil.Teachers(tmp_path))
     inputs = face_inputs(lessons.images[0])
-    said = predict(Consensus(shipped_nets("face", "full", FOLDERS["full"] / "face-full.onnx", inputs), CENTRE), inputs)[
-        :, :7
-    ]
+    teachers = shipped_nets("face", "full", FOLDERS["full"] / "face-full.onnx", inputs)
+    said = predict(Consensus(teachers, CENTRE), inputs)[:, :7]
     likely = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(lessons.answers[0, :, :7], likely, atol=0.05)  # the teacher computes in bfloat16
 
@@ -91,7 +90,7 @@ def test_speech_learns_what_all_the_teachers_nets_say_of_what_it_hears_itself(tm
             config,
             run_folder(tmp_path, "speech", distil.TEACHER, seed),
         ).fit()
-    task = DistilledSpeechTask(train, train, speech_teacher(tmp_path, train))
+    task = DistilledSpeechTask(train, train, speech_teacher(distil.Teachers(tmp_path), train))
     inputs, targets = task.batch(torch.arange(6), torch.Generator().manual_seed(1))
     plain, said = SpeechTask(train, train).batch(torch.arange(6), torch.Generator().manual_seed(1))
     assert torch.equal(inputs, plain)
@@ -104,7 +103,7 @@ def test_speech_learns_what_all_the_teachers_nets_say_of_what_it_hears_itself(tm
 
 def test_without_a_teacher_it_says_what_to_train(tmp_path):
     with pytest.raises(TrainingError, match="face-full, to be trained first"):
-        distil.prepare_lessons(faces(), tmp_path, seed=0, shipped=tmp_path / "face-full.onnx")
+        distil.prepare_lessons(faces(), tmp_path, distil.Teachers(tmp_path, tmp_path))
 
 
 def test_a_teacher_that_is_not_done_is_refused(tmp_path):
@@ -114,4 +113,14 @@ def test_a_teacher_that_is_not_done_is_refused(tmp_path):
     run.folder.mkdir()
     run.save()
     with pytest.raises(TrainingError, match="has done 0 of 3 epochs: finish it with --resume"):
-        distil.prepare_lessons(train, tmp_path, seed=0)
+        distil.prepare_lessons(train, tmp_path, distil.Teachers(tmp_path))
+
+
+def test_the_clouds_own_net_learns_from_what_ships_and_not_from_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(distil, "COPIES", 1)
+    train = faces()
+    trained_teacher(tmp_path, distil.FaceTask(train, train))
+    of_itself = distil.prepare_lessons(train, tmp_path, distil.Teachers(tmp_path))
+    of_what_ships = distil.prepare_lessons(train, tmp_path, distil.Teachers(None))
+    np.testing.assert_array_equal(of_itself.images, of_what_ships.images)
+    assert np.abs(of_itself.answers.astype(float) - of_what_ships.answers).max() > 0.05

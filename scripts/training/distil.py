@@ -32,7 +32,7 @@ from training.shipped import shipped_nets
 
 TEACHER = "full"
 SEED = 0
-"""Of the copies, which all runs share: to judge a seed's own takes longer than five epochs."""
+"""Of the copies, which all runs share, so that the teacher judges them once."""
 
 COPIES = 8
 """Changed copies of each face; three epochs see most of them."""

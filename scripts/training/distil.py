@@ -27,7 +27,7 @@ from training.faces import Faces
 from training.loop import load_finished
 from training.members import run_folder, run_folders, trained_nets
 from training.models import FOLDERS
-from training.nets import CENTRE, Consensus
+from training.nets import CENTRE, Consensus, Ensemble
 from training.shipped import shipped_nets
 
 TEACHER = "full"
@@ -104,8 +104,8 @@ def prepare_lessons(train: Faces, cache: Path, teachers: Teachers) -> Lessons:
     mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
     path = cache / f"lessons-{mark}.npz"
     if not path.exists():
-        # No pixel off: that would take hours, and the copies are moved by more.
-        _save(_lessons(Consensus(nets, CENTRE).eval(), train), path)
+        # No pixel off: that would take hours, and the copies are moved by more. But each net sees both sides.
+        _save(_lessons(Ensemble([Consensus([net], CENTRE) for net in nets]).eval(), train), path)
     with np.load(path) as stored:
         return Lessons(stored["images"], stored["answers"])
 

@@ -119,9 +119,10 @@ class Ensemble(nn.Module):
 
 
 class Consensus(Ensemble):
-    """The mean logits of face nets that look at a face, and at its mirror image, at several places.
+    """Face nets that share the looks at a face, at several places and mirrored; the mean of their logits.
 
     A net whose first step is two pixels wide answers differently a pixel off. What comes in at the border is mirrored.
+    The nets take turns, so that several cost no more than one: all looks by all nets are no better (docs/results.md).
     """
 
     def __init__(self, nets: Sequence[nn.Module], places: Sequence[tuple[int, int]] = CROSS) -> None:
@@ -136,17 +137,23 @@ class Consensus(Ensemble):
     def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return logits (N, logits) for (N, 1, H, W).
 
-        `weights`, (L,), are of the first L looks, at each place as it is and then mirrored, and save the others.
-        Without them all are taken and count the same.
+        `weights`, (L,), are of the first L looks, at least one for each net, and save the others: two at each place,
+        the face as it is first, at the next place its mirror image first, so that each net sees both. Without them all
+        are taken and count the same.
         """
         weights = x.new_full((self.looks,), 1 / self.looks) if weights is None else weights
         count = weights.shape[0]  # not len(weights), which the exporter takes for a constant
         height, width = x.shape[2:]
         wide = functional.pad(x, (1, 1, 1, 1), mode="reflect")
         views = [wide[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width] for down, right in self.places]
-        both = torch.stack([side for view in views for side in (view, view.flip(3))])[:count]
-        logits = super().forward(both.flatten(0, 1))
-        return torch.einsum("l,lnc->nc", weights, logits.view(count, -1, logits.shape[1]))
+        sides = [(view, view.flip(3))[:: -1 if place % 2 else 1] for place, view in enumerate(views)]
+        looks = torch.stack([look for both in sides for look in both])[:count]
+        total = x.new_zeros(())
+        for number, net in enumerate(self.nets):
+            mine, weight = looks[number :: len(self.nets)], weights[number :: len(self.nets)]
+            logits = net(mine.flatten(0, 1))
+            total = total + torch.einsum("l,lnc->nc", weight, logits.view(weight.shape[0], -1, logits.shape[1]))
+        return total
 
 
 def build(task: str, arch: str) -> ConvNet:

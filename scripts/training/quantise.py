@@ -50,9 +50,10 @@ def write_onnx(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
     """
     examples, names, shapes = [torch.zeros(2, *shape)], ["input"], [{0: torch.export.Dim("batch")}]
     if isinstance(net, Consensus):
-        examples.append(torch.full((2,), 0.5))
+        looks = 2 * len(net.nets)  # with one for each net the exporter would take it for a constant
+        examples.append(torch.full((looks,), 1 / looks))
         names.append(WEIGHTS)
-        shapes.append({0: torch.export.Dim("looks", max=net.looks)})
+        shapes.append({0: torch.export.Dim("looks", min=len(net.nets), max=net.looks)})
     with quiet():
         torch.onnx.export(
             net.eval(),

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edge.emotions import EMOTIONS
 from edge.fusion import fold_calm
-from edge.perception.manifest import load_manifest
+from edge.perception.manifest import load_manifest, verified_file
+from training.crossfit import strangers_of
 from training.fusion_data import Measured, face_measures, voice_measures
 from training.models import Recogniser
-from training.packs import read_clips, read_face_pack
+from training.packs import Clips, read_clips, read_face_pack
 from training.splits import CALIBRATION_SPEAKERS
 
 
@@ -76,16 +77,45 @@ def speech_answers(pack: Path, device: Path, cloud: Path | None, *, split: str |
     """Return the answers to a pack of speech, `calm` counted as neutral; otherwise as `face_answers`."""
     clips = read_clips(pack, split=split)
     inputs = clips.pack().inputs
-    said = fold_calm(_recognise(device, "speech", "speech", inputs))
-    speakers = np.array(clips.columns.get("speaker", [""] * len(clips.truth)))
+    said = _recognise(device, "speech", "speech", inputs)
+    asked = None if cloud is None else _recognise(cloud, "speech", "speech", inputs)
+    speakers = _speakers(clips)
+    return _voices(clips, said, asked, np.isin(speakers, CALIBRATION_SPEAKERS))
+
+
+def stranger_answers(pack: Path, device: Path, cloud: Path | None) -> Answers | None:
+    """Return what `speech_answers` does of the training speakers in a pack, as if the models had never heard them.
+
+    None if that cannot be told of one of the models (`training.crossfit`). All may be calibrated on.
+    """
+    folders = [device] if cloud is None else [device, cloud]
+    entries = [load_manifest(folder).model("speech") for folder in folders]
+    judges = [strangers_of(verified_file(folder, entry)) for folder, entry in zip(folders, entries, strict=True)]
+    able = [judge for judge in judges if judge is not None]
+    if len(able) < len(judges):
+        return None
+    clips = read_clips(pack, split="train")
+    inputs, speakers = clips.pack().inputs, _speakers(clips)
+    said = [judge.recognise(entry.outputs[0], speakers)(inputs) for judge, entry in zip(able, entries, strict=True)]
+    return _voices(clips, said[0], None if cloud is None else said[1], np.full(len(clips.truth), True))
+
+
+def _voices(
+    clips: Clips, said: NDArray[np.float32], asked: NDArray[np.float32] | None, calibration: NDArray[np.bool_]
+) -> Answers:
+    said = fold_calm(said)
     return Answers(
         probabilities=said,
         labels=np.where(clips.truth >= len(EMOTIONS), EMOTIONS.index("neutral"), clips.truth),
         measures=voice_measures(clips.sounds),
-        asked=said if cloud is None else fold_calm(_recognise(cloud, "speech", "speech", inputs)),
-        groups=speakers,
-        calibration=np.isin(speakers, CALIBRATION_SPEAKERS),
+        asked=said if asked is None else fold_calm(asked),
+        groups=np.array(_speakers(clips)),
+        calibration=calibration,
     )
+
+
+def _speakers(clips: Clips) -> list[str]:
+    return clips.columns.get("speaker", [""] * len(clips.truth))
 
 
 def _recognise(folder: Path, task: str, head: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 Vector scaling with one temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks"), fitted on outputs of
 the file that ships: softmax(logits / temperature + bias), exactly as `edge.perception.manifest.Output` applies it.
+Speech gets no biases: some speakers' make others' worse. Fitted on 17 speakers and tried on the one left out, 18 times,
+they cost 0.010 nats a clip on the device's net and 0.010 on the cloud's.
 """
 
 from __future__ import annotations
@@ -28,8 +30,11 @@ class Scaling:
     bias: tuple[float, ...]
 
 
-def fit_scaling(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Scaling:
-    """Return temperature and bias of the lowest penalised negative log-likelihood; logits (N, C), labels (N,)."""
+def fit_scaling(logits: NDArray[np.float32], labels: NDArray[np.int64], *, biased: bool = True) -> Scaling:
+    """Return temperature and bias of the lowest penalised negative log-likelihood; logits (N, C), labels (N,).
+
+    Without `biased` all biases are 0.
+    """
     classes = logits.shape[1]
     penalty = BIAS_PENALTY / len(labels)
 
@@ -37,7 +42,8 @@ def fit_scaling(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Scali
         probabilities = softmax(logits / np.exp(parameters[0]) + parameters[1:])
         return negative_log_likelihood(probabilities, labels) + penalty * float((parameters[1:] ** 2).sum())
 
-    best = minimize(loss, np.zeros(1 + classes), method="L-BFGS-B").x
+    free = (None, None) if biased else (0.0, 0.0)
+    best = minimize(loss, np.zeros(1 + classes), method="L-BFGS-B", bounds=[(None, None), *[free] * classes]).x
     bias = best[1:] - best[1:].mean()
     return Scaling(round(float(np.exp(best[0])), 4), tuple(round(float(value), 4) for value in bias))
 

@@ -13,8 +13,8 @@ INPUTS = {
 }
 
 NETS = {
-    "face-full": "residual, 3x3 convolutions; mean logits at five places, a pixel apart, and mirrored: "
-    "`scripts/training/nets.py`",
+    "face-full": "residual, 3x3 convolutions; mean logits of ten looks, at five places, a pixel apart, and mirrored; "
+    "where there are several nets, they take turns: `scripts/training/nets.py`",
 }
 """By the name of the model, where there is more to say than of all."""
 
@@ -42,7 +42,9 @@ _FACE_DATA = """\
 
 _SPEECH_DATA = """\
 - RAVDESS speech (Livingstone & Russo 2018, CC BY-NC-SA 4.0): actors 02-17 train; 18 and 19 watch training, calibrate
-  and choose thresholds; 20 and 21 are held back for the figures below. Actors 01 and 22-24 were never read.
+  and choose thresholds; 20 and 21 are held back for the figures below. Actors 01 and 22-24 were never read. Where nets
+  were trained with --fold, each without four of the training actors, what these say of the four counts for
+  calibration, fusion and thresholds as well.
 - TESS (Pichora-Fuller & Dupuis 2020, CC BY-NC-ND 4.0): training only, at half weight, for it has two speakers.
 - Backgrounds mixed in during training: ESC-10 clips (CC0 / CC BY), kitchen noises of Picovoice's speech-to-intent
   benchmark (Apache-2.0).

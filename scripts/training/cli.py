@@ -12,6 +12,7 @@ from training.baselines import command as baselines
 from training.baselines.catalogue import names as baseline_names
 from training.errors import TrainingError
 from training.prepare import command as prepare
+from training.splits import FOLDS
 from training.text import command as text_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,13 +57,14 @@ Takes the averaged weights of runs/face-ARCH and runs/speech-ARCH and writes, fo
 run in LiteRT and in tflite-runtime) and, for `full`, cloud/models/ (ONNX, compared with PyTorch). The cloud's models
 average the nets of all seeds that were trained, with --join those that ship as well, and look at a face ten times.
 Temperature and bias of every head, fusion weights and gate thresholds are fitted on the calibration half of the
-validation data, all figures of the cards measured on the other half. What a card should say of a run besides stands in
-NOTE.md in its folder."""
+validation data, all figures of the cards measured on the other half. Nets in runs/speech-ARCH-fold1, -fold2 and so on
+are kept in scripts/training/strangers/: what they say of training speakers whom they never heard is calibration data,
+too. What a card should say of a run besides stands in NOTE.md in its folder."""
 
 FUSION_HELP = """\
 Fits the fusion rules, the filter over time and the gates of models_tflite/ and cloud/models/ anew, from the files that
-are there, on the calibration half of the validation data. Manifests and cards are changed and nothing else;
-`scripts/train export` does the same for new models."""
+are there, on the calibration half of the validation data, and voices of training speakers, each judged by a net that
+never heard them. Manifests and cards are changed and nothing else; `scripts/train export` does it for new models."""
 
 TEMPORAL_HELP = """\
 Trains an LSTM of 16 units to read sequences of windows, on simulated sequences of the calibration half, fused as the
@@ -79,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0, 1 for what the user can mend, 130 after Ctrl-C."""
     try:
         options = _parser().parse_args(arguments)
+        _check(options)
         if options.command == "prepare":
             return prepare.run(options)
         if options.command == "golden":
@@ -98,6 +101,14 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingError as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise TrainingError for options that mean nothing together, whatever is to be trained."""
+    if getattr(options, "fold", 0) and options.arch not in ARCHS:
+        raise TrainingError(
+            f"--fold is for --arch {' and '.join(ARCHS)}: nothing is fitted on what {options.arch} says"
+        )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -125,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=_seed, default=0, metavar="S", help="of weights, order and changes (0)")
         about = "learn also from what full says: as trained in runs/, else, and --arch full always, as it ships"
         command.add_argument("--distil", action="store_true", help=about)
+        _add_fold(command, task)
         about = "start from this run of the same net, or .tflite or .onnx file that ships, at 0.3 of the learning rate"
         command.add_argument("--start", type=Path, metavar="RUN", help=about)
         about = "highest of the schedule (the usual one of the net, with --start 0.3 of it)"
@@ -139,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--arch", choices=["edge", "full", "text"], help="only the device's, the cloud's, or its text model"
     )
-    about = "average the cloud's new nets with those that ship, which without new ones are exported anew; repeatable"
+    about = (
+        "average the cloud's new nets with those that ship; without new ones what ships is measured anew; repeatable"
+    )
     command.add_argument("--join", action="append", default=[], choices=["face", "speech"], help=about)
     about = "for manifest and cards (the next after what ships: 1.3.0 after 1.2.3)"
     command.add_argument("--version", metavar="V", help=about)
@@ -153,6 +167,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands.add_parser("temporal", help=about, description=TEMPORAL_HELP, formatter_class=raw))
     prepare.add_parser(commands)
     return parser
+
+
+def _add_fold(command: argparse.ArgumentParser, task: str) -> None:
+    if task == "face":
+        command.set_defaults(fold=0)
+        return
+    about = f"leave out this fold of the training speakers, 1 to {FOLDS}; with a run for each, `export` calibrates and "
+    about += "fits gates also on what these nets say of speakers whom they never heard"
+    command.add_argument("--fold", type=int, choices=range(1, FOLDS + 1), default=0, metavar="K", help=about)
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
@@ -203,6 +226,7 @@ def _train(options: argparse.Namespace, data: Path) -> int:
         start=options.start,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        fold=options.fold,
         resume=options.resume,
         threads=options.threads,
     )
@@ -211,6 +235,7 @@ def _train(options: argparse.Namespace, data: Path) -> int:
     except KeyboardInterrupt:
         again = "" if options.epochs is None else f" --epochs {options.epochs}"
         again += " --distil" if order.distil else ""
+        again += f" --fold {order.fold}" if order.fold else ""
         again += "" if order.start is None else f" --start {order.start}"
         again += "" if order.learning_rate is None else f" --learning-rate {order.learning_rate}"
         again += "" if options.data is None else f" --data {options.data}"
@@ -228,8 +253,6 @@ def _train(options: argparse.Namespace, data: Path) -> int:
 def _export(options: argparse.Namespace, data: Path) -> int:
     if options.arch == "text":
         return text_command.export(options, data, RUNS, MODEL_FOLDERS["full"])
-    if options.join and options.arch != "full":
-        raise TrainingError("--join is for --arch full: a device has no time for several nets")
     from training.export import Job, export
     from training.models import next_version
     from training.refit import cloud_folder, refit_gates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -23,6 +24,14 @@ from training.evaluate_cli import parse_options, table
 from training.models import Recogniser
 from training.packs import Clips, Pack, read_clips, read_face_pack, read_noises
 
+PAGES = {
+    "fusion": "evaluate_fusion",
+    "temporal": "evaluate_temporal",
+    "looks": "evaluate_looks",
+    "strangers": "evaluate_strangers",
+}
+"""Modules with a `main` of their own, imported late: some play clips, which the others need not."""
+
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -32,20 +41,9 @@ def main() -> int:
         if sys.argv[1:2] == ["cascade"]:
             print(cascade_cli.run(sys.argv[2:]))
             return 0
-        if sys.argv[1:2] == ["fusion"]:
-            from training import evaluate_fusion  # late, like the next: they play clips, which the others need not
-
-            print(evaluate_fusion.main(sys.argv[2:]))
-            return 0
-        if sys.argv[1:2] == ["temporal"]:
-            from training import evaluate_temporal
-
-            print(evaluate_temporal.main(sys.argv[2:]))
-            return 0
-        if sys.argv[1:2] == ["looks"]:
-            from training import evaluate_looks
-
-            print(evaluate_looks.main(sys.argv[2:]))
+        if sys.argv[1:2] and sys.argv[1] in PAGES:
+            page = importlib.import_module(f"training.{PAGES[sys.argv[1]]}")
+            print(page.main(sys.argv[2:]))
             return 0
         options = parse_options()
         figures = evaluate(options)

@@ -25,6 +25,7 @@ How a model does on a pack (docs/data.md), as it ships: quantised, calibrated, o
   scripts/evaluate fusion --help                                             face and voice together
   scripts/evaluate temporal --help                                           the filter over time
   scripts/evaluate looks --help                                              several crops of one face, in the cloud
+  scripts/evaluate strangers --help                                          speech, on the actors trained on
 """
 
 

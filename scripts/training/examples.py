@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ HEADS: dict[str, dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Half:
-    """Half of the validation data. Labels are -1 where an example has none."""
+    """Half of the validation data, or other examples. Labels are -1 where an example has none."""
 
     title: str
     """What the half is, for manifest and card."""
@@ -67,6 +68,11 @@ def load_examples(task: str, data: Path) -> Examples:
         _speech_half([clip for clip in clips if clip.speaker in CALIBRATION_SPEAKERS]),
         _speech_half([clip for clip in clips if clip.speaker not in CALIBRATION_SPEAKERS]),
     )
+
+
+def load_strangers(data: Path, speakers: Collection[str]) -> Half:
+    """Return the unchanged training clips of these speakers. Raises TrainingError if the data are not there."""
+    return _speech_half([clip for clip in load_clips(data, "train") if clip.speaker in speakers])
 
 
 def quantisation_inputs(task: str, data: Path, cache: Path, seed: int) -> NDArray[np.float32]:

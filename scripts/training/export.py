@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,15 @@ from edge.perception.manifest import SCHEMA, Gate, Manifest, ModelEntry, Output,
 from training import gate_fit, refit, verify
 from training.card_tables import fairness_table, robustness_table
 from training.cards import MADE_BY, Facts, Made, refresh_cards, write_card
+from training.crossfit import FOLDER, net_files, stand_in, strangers_of
 from training.errors import TrainingError
-from training.examples import HEADS, Half, load_examples, quantisation_inputs
+from training.examples import HEADS, Half, load_examples, load_strangers, quantisation_inputs
 from training.face_task import predict
-from training.fusion_data import load_side
+from training.fusion_data import load_side, stranger_judge
 from training.fusion_fit import Judged
 from training.loop import load_finished
 from training.measure import HeadFigures, Judgement, calibrated_output, head_figures, slices
-from training.members import run_folders, trained_nets
+from training.members import fold_nets, run_folders, trained_nets
 from training.models import Recognise, write_manifest
 from training.nets import INPUT_LIMITS, Consensus, Ensemble, count_macs, count_parameters, input_shape
 from training.quantise import write_int8, write_onnx
@@ -53,8 +54,8 @@ class Job:
     cloud: Path | None = None
     """Folder of the models that the exported ones ask, for what asking is worth."""
     join: Collection[str] = ()
-    """Tasks whose nets that ship are kept: their answers are averaged with the new ones'. Without a run, what ships is
-    exported anew."""
+    """Tasks whose nets that ship are kept: of the cloud's the answers are averaged with the new ones'. Without a run,
+    what ships is measured and calibrated anew, and written anew if it is the cloud's."""
 
     def path(self, task: str) -> Path:
         """Return where the model file of `task` goes."""
@@ -98,7 +99,8 @@ def _make(job: Job, before: Path) -> Manifest:
     entries = kept | {task: one.entry for task, one in done.items()}
     _say("fitting fusion, filter and gates")
     face, speech = (_shipped(job.path(task), entries[task]) for task in TASKS)
-    fitted, filtering = refit.fit(load_side(job.data, face, speech, "calibration"))
+    strangers = stranger_judge(job.path("speech"), entries["speech"].outputs[0])
+    fitted, filtering = refit.fit(load_side(job.data, face, speech, "calibration", strangers))
     models = tuple(entries[task] for task in TASKS)
     write_manifest(Manifest(SCHEMA, models, fitted.weights, (), fitted.fit, filtering), job.folder)
     manifest = gate_fit.refit(job.folder, job.data, cloud=job.cloud)
@@ -144,14 +146,17 @@ def _export_one(job: Job, task: Task, before: Path) -> Exported:
     net = _together(nets, task, job.arch)
     path = job.path(task)
     _say(f"writing and measuring {path.name}")
-    if path.suffix == ".tflite":
+    if path.suffix == ".onnx":
+        write_onnx(net, input_shape(task), path)
+    elif made.runs:
         some = quantisation_inputs(task, job.data, job.runs / "cache", made.runs[0]["seed"])
         write_int8(net, some, INPUT_LIMITS[task], path)
-    else:
-        write_onnx(net, input_shape(task), path)
+    else:  # taken apart and quantised once more it would only lose
+        shutil.copy(before / path.name, path)
     calibration = _run_both(net, path, examples.calibration)
     held_back = _run_both(net, path, examples.held_back)
-    entry = _entry(job, task, net, _outputs(task, calibration, held_back))
+    fitted_on = [calibration] if task == "face" else [calibration, *_strangers(job, path)]
+    entry = _entry(job, task, net, _outputs(task, fitted_on, held_back))
     places = slices(HEADS[task])
     return Exported(
         entry,
@@ -176,10 +181,31 @@ def _run_both(net: nn.Module, path: Path, half: Half) -> Judgement:
     return Judgement(half, verify.run_shipped(path, half.inputs), predict(net, half.inputs))
 
 
-def _outputs(task: str, calibration: Judgement, held_back: Judgement) -> tuple[Output, ...]:
+def _strangers(job: Job, path: Path) -> list[Judgement]:
+    """Return what is said of training speakers by the nets that never heard them; empty if there are no such nets.
+
+    Those in `job.runs` are put beside the trainer first, to stand in for the speech model at `path`.
+    """
+    folds = fold_nets(job.runs, job.arch)
+    if folds:
+        FOLDER.mkdir(exist_ok=True)
+        for nets, file in zip(folds, net_files(path), strict=True):
+            write_onnx(Ensemble(nets), input_shape("speech"), file)
+        stand_in(path)
+    strangers = strangers_of(path)
+    if strangers is None:
+        _say(f"no nets of --fold for {path.name}: calibration, fusion and gates rest on two speakers")
+        return []
+    half = load_strangers(job.data, strangers.speakers)
+    assert half.speakers is not None
+    logits = strangers.logits(half.inputs[:, 0], half.speakers)
+    return [Judgement(half, logits, logits)]
+
+
+def _outputs(task: str, fitted_on: Sequence[Judgement], held_back: Judgement) -> tuple[Output, ...]:
     places = slices(HEADS[task])
     return tuple(
-        calibrated_output(name, labels, places[name], calibration, held_back) for name, labels in HEADS[task].items()
+        calibrated_output(name, labels, places[name], fitted_on, held_back) for name, labels in HEADS[task].items()
     )
 
 
@@ -243,8 +269,13 @@ def _check(gate: Gate, held_back: Judged) -> tuple[float, float, int] | None:
 
 def _made(job: Job, task: Task, before: Path) -> Made:
     """Tell how what is exported was made. Raises TrainingError if its run is not done or nothing ships to be joined."""
-    runs, notes = [], []
-    for run in run_folders(job.runs, task, job.arch):
+    runs: list[dict[str, Any]] = []
+    notes, folders = [], run_folders(job.runs, task, job.arch)
+    if folders and task in job.join and job.arch == "edge":
+        raise TrainingError(
+            f"--join {task}: a device has no time for what ships and {folders[0]} as well; move one of them away"
+        )
+    for run in folders:
         state = load_finished(run)
         runs.append({**state["config"], "done": state["epoch"]})
         note = run / "NOTE.md"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,9 +24,10 @@ from edge.fusion import DEFAULT_RULE, Fusion, Rule, fold_calm
 from edge.perception.crop import CROP, crop_quality
 from edge.perception.detect import Face
 from edge.perception.features import SAMPLE_RATE, speech_features
-from edge.perception.manifest import Manifest, load_manifest
+from edge.perception.manifest import Manifest, Output, load_manifest
 from edge.perception.snr import snr_db
 from edge.perception.vad import SPEECH_PROBABILITY, VOICED_SHARE_MIN, speech_probability
+from training.crossfit import strangers_of
 from training.errors import TrainingError
 from training.faces import Faces, load_faces
 from training.fusion_fit import Judged
@@ -69,6 +71,20 @@ class Measured(Judged):
         return share is None or bool(share[place] >= VOICED_SHARE_MIN)
 
 
+Some = TypeVar("Some", bound=Measured)
+
+
+def joined(one: Some, two: Some) -> Some:
+    """Return the examples of both."""
+    columns: dict[str, Any] = {
+        field.name: np.concatenate([getattr(one, field.name), getattr(two, field.name)])
+        for field in fields(one)
+        if field.name != "measures"
+    }
+    measures = {name: np.concatenate([one.measures[name], two.measures[name]]) for name in one.measures}
+    return replace(one, measures=measures, **columns)
+
+
 @dataclass(frozen=True)
 class Side:
     """One half of the validation data: by condition, the same examples in the same order."""
@@ -80,15 +96,28 @@ class Side:
 Which = Literal["calibration", "held-back"]
 """To fit on, and to report on."""
 
+RecogniseStrangers = Callable[[Sequence[str]], Recognise]
+"""Of N speakers, to what judges N inputs of theirs."""
+
 
 def shipped_side(model: str, data: Path, which: Which) -> Side:
     """Return what the models that ship, `edge` or `full`, say of half of the examples in `data`."""
-    return load_side(data, Recogniser(model, "face", "ferplus"), Recogniser(model, "speech", "speech"), which)
+    face, speech = Recogniser(model, "face", "ferplus"), Recogniser(model, "speech", "speech")
+    return load_side(data, face, speech, which, stranger_judge(speech.path, speech.output))
 
 
-def load_side(data: Path, face: Recognise, speech: Recognise, which: Which) -> Side:
+def stranger_judge(path: Path, output: Output) -> RecogniseStrangers | None:
+    """Return what judges training speakers as strangers, by a speech model and its calibration; None if nothing can."""
+    strangers = strangers_of(path)
+    return None if strangers is None else partial(strangers.recognise, output)
+
+
+def load_side(
+    data: Path, face: Recognise, speech: Recognise, which: Which, strangers: RecogniseStrangers | None = None
+) -> Side:
     """Return a half, judged by `face` and `speech`: inputs (N, 48, 48) and (N, 186, 64) to probabilities.
 
+    With `strangers` the voices to fit on are also those of the training speakers, judged by it.
     Raises TrainingError if faces, speech or backgrounds are not in `data`.
     """
     faces, clips, noises = load_faces(data, "validation"), load_clips(data, "validation"), load_noises(data)
@@ -98,7 +127,13 @@ def load_side(data: Path, face: Recognise, speech: Recognise, which: Which) -> S
     mine = (calibration_half(faces.groups) == fitting) & (faces.majority >= 0)
     spoken = [clip for clip in clips if (clip.speaker in CALIBRATION_SPEAKERS) == fitting]
     backgrounds = noises[::2] if fitting else noises[1::2]
-    return Side(_judge_faces(faces.take(mine), face), _judge_voices(spoken, speech, backgrounds))
+    voices = _judge_voices(spoken, speech, backgrounds)
+    if fitting and strangers is not None:
+        unheard = [clip for clip in load_clips(data, "train") if clip.corpus == "ravdess"]
+        judge = strangers([clip.speaker for clip in unheard])
+        more = _judge_voices(unheard, judge, backgrounds)
+        voices = {condition: joined(voices[condition], more[condition]) for condition in voices}
+    return Side(_judge_faces(faces.take(mine), face), voices)
 
 
 def _judge_faces(faces: Faces, recognise: Recognise) -> dict[str, Measured]:

@@ -51,13 +51,18 @@ def draw_places(
 
 
 def match_pairs(face: Judged, speech: Judged) -> tuple[Judged, Judged]:
-    """Return pairs of the same emotion in which no face and no voice occurs twice: independent, as bounds demand."""
+    """Return pairs of the same emotion in which no face and no voice occurs twice: independent, as bounds demand.
+
+    No emotion is there more than twice as often as the scarcest, or a bound on all would be one on the easy ones.
+    """
     rng = np.random.default_rng(SEED)
     faces, voices = [], []
-    for emotion in range(len(EMOTIONS)):
+    there = [min(int((part.labels == emotion).sum()) for part in (face, speech)) for emotion in range(len(EMOTIONS))]
+    most = 2 * min((count for count in there if count), default=0)
+    for emotion, possible in enumerate(there):
         of_face = rng.permutation(np.flatnonzero(face.labels == emotion))
         of_voice = rng.permutation(np.flatnonzero(speech.labels == emotion))
-        count = min(len(of_face), len(of_voice))
+        count = min(possible, most)
         faces.append(of_face[:count])
         voices.append(of_voice[:count])
     return face.take(np.concatenate(faces)), speech.take(np.concatenate(voices))

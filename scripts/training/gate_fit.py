@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from edge.fusion import Fusion
 from edge.perception.manifest import Gate, Manifest, load_manifest
-from training.answers import Answers, face_answers, speech_answers
+from training.answers import Answers, face_answers, speech_answers, stranger_answers
 from training.errors import TrainingError
 from training.faces import PACKS
-from training.fusion_data import fusion_of
+from training.fusion_data import fusion_of, joined
 from training.fusion_fit import fuse_pairs, match_pairs
 from training.gates import choose_gate
 from training.models import write_manifest
@@ -58,14 +58,21 @@ def refit(folder: Path, data: Path, *, cloud: Path | None = None) -> Manifest:
 
 
 def halves(data: Path, device: Path, cloud: Path | None) -> dict[str, Answers]:
-    """Return the answers to the calibration half of the validation data, by task; identical pictures once."""
+    """Return the answers to the calibration half of the validation data, by task; identical pictures once.
+
+    Where the speech models can judge the training speakers as strangers, they are there as well.
+    """
     face_pack, speech_pack = data / "face" / PACKS["validation"], data / "speech" / "ravdess.zip"
     for pack in (face_pack, speech_pack):
         if not pack.exists():
             raise TrainingError(f"no validation data: {pack} is missing. Name its folder with --data or MIEN_DATA_DIR")
     face = face_answers(face_pack, device, cloud)
     speech = speech_answers(speech_pack, device, cloud, split="val")
-    return {"face": once(face.take(face.calibration)), "speech": speech.take(speech.calibration)}
+    speech = speech.take(speech.calibration)
+    strangers = stranger_answers(speech_pack, device, cloud)
+    if strangers is not None:
+        speech = joined(speech, strangers)
+    return {"face": once(face.take(face.calibration)), "speech": speech}
 
 
 def once(answers: Answers) -> Answers:

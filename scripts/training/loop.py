@@ -44,6 +44,8 @@ class TrainConfig:
     optimizer: Literal["sgd", "adam"] = "sgd"
     """`adam` keeps the learning rate as it is, from the first step on."""
     seed: int = 0
+    fold: int = 0
+    """Of the training speakers, which was left out (`splits.fold_speakers`); 0: none."""
 
 
 class Task(Protocol):

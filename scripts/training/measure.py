@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +52,13 @@ def slices(heads: dict[str, tuple[str, ...]]) -> dict[str, slice]:
 
 
 def calibrated_output(
-    name: str, labels: tuple[str, ...], place: slice, calibration: Judgement, held_back: Judgement
+    name: str, labels: tuple[str, ...], place: slice, fitted_on: Sequence[Judgement], held_back: Judgement
 ) -> Output:
-    """Fit the scaling of a head on the calibration half, measure its ECE on the other."""
-    truth = calibration.half.labels[name]
+    """Fit the scaling of a head on all that it may be fitted on, measure its ECE on the half that is held back."""
+    truth = np.concatenate([each.half.labels[name] for each in fitted_on])
     known = truth >= 0
-    scaling = fit_scaling(calibration.shipped[known, place], truth[known])
+    logits = np.concatenate([each.shipped[:, place] for each in fitted_on])
+    scaling = fit_scaling(logits[known], truth[known], biased=fitted_on[0].half.speakers is None)
     truth = held_back.half.labels[name]
     known = truth >= 0
     output = Output(name, labels, scaling.temperature, scaling.bias, 0.0, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from training.distil import TEACHER, DistilledFaceTask, Teachers, prepare_lessons
@@ -19,8 +20,8 @@ from training.nets import ConvNet, build
 from training.plots import plot_history
 from training.shipped import SUFFIXES, take_shipped
 from training.speech_data import load_clips
-from training.speech_task import SpeechTask, plain_set, training_set
-from training.splits import CALIBRATION_SPEAKERS, calibration_half
+from training.speech_task import SpeechTask, plain_set, training_set, training_speakers
+from training.splits import CALIBRATION_SPEAKERS, calibration_half, fold_speakers
 
 SETTINGS = {
     # Little decay, and no blending for the small net: it underfits as it is.
@@ -52,13 +53,15 @@ class Order:
     learning_rate: float | None = None
     """Highest of the schedule; None for `usual_rate`."""
     seed: int = 0
+    fold: int = 0
+    """Of the training speakers, which to leave out: 1 to 4; 0: none. For speech alone."""
     resume: bool = False
     threads: int | None = None
 
     @property
     def folder(self) -> Path:
         """Where the run is kept."""
-        return run_folder(self.runs, self.task, self.arch, self.seed)
+        return run_folder(self.runs, self.task, self.arch, self.seed, self.fold)
 
 
 def train(order: Order) -> Trainer:
@@ -81,6 +84,7 @@ def _trainer(order: Order) -> Trainer:
         raise TrainingError(f"{order.folder} holds a run already: go on with --resume, or move it away to start anew")
     config = SETTINGS[order.task, order.arch]
     config = replace(config, epochs=order.epochs or config.epochs, seed=order.seed, distil=order.distil)
+    config = replace(config, fold=order.fold)
     if order.distil and order.arch != TEACHER:
         # A small net underfits as it is. A large one would learn the copies by heart without blends.
         config = replace(config, mixup=0.0)
@@ -124,6 +128,9 @@ def _load(order: Order) -> Task:
         return FaceTask(faces, watched)
     voices = [clip for clip in load_clips(order.data, "validation") if clip.speaker in CALIBRATION_SPEAKERS]
     examples, watched_voices = training_set(order.data, cache), plain_set(voices)
+    if order.fold:
+        heard = ~np.isin(training_speakers(order.data), list(fold_speakers(order.fold)))
+        examples = examples.take(np.flatnonzero(heard))
     if order.distil:
         return DistilledSpeechTask(examples, watched_voices, speech_teacher(teachers, examples))
     return SpeechTask(examples, watched_voices)

@@ -112,6 +112,12 @@ def training_set(data: Path, cache: Path) -> SpeechSet:
     return made
 
 
+def training_speakers(data: Path) -> NDArray[np.str_]:
+    """Return who speaks in each example of `training_set`, (N,)."""
+    clips = load_clips(data, "train")
+    return np.repeat([clip.speaker for clip in clips], [COPIES[clip.corpus] for clip in clips])
+
+
 def _augmented(clips: Sequence[Clip], noises: Sequence[NDArray[np.float32]], seed: int) -> SpeechSet:
     """Compute all copies; the first of a RAVDESS clip is the clip itself."""
     inputs, emotions, weights = [], [], []

@@ -38,6 +38,13 @@ def test_fit_scaling_bias_sums_to_nothing():
     assert sum(scaling.bias) == pytest.approx(0, abs=1e-3)
 
 
+def test_fit_scaling_without_biases_fits_the_temperature_alone():
+    logits, labels = overconfident()
+    scaling = fit_scaling(logits, labels, biased=False)
+    assert scaling.bias == (0.0, 0.0, 0.0)
+    assert scaling.temperature == pytest.approx(3, rel=0.1)
+
+
 def test_expected_calibration_error_of_sure_and_right_is_zero():
     assert expected_calibration_error(np.eye(3), np.arange(3)) == 0
 

@@ -12,6 +12,9 @@ from training.cli import main
         (["speech", "--arch", "huge"], "huge"),
         (["face", "--data", "/does/not/exist"], "/does/not/exist"),
         (["face", "--arch", "kottayam-cnn", "--start", "runs/x", "--data", "."], "--start"),
+        (["speech", "--arch", "mlp", "--fold", "1", "--data", "."], "--fold is for --arch edge and full"),
+        (["speech", "--arch", "full", "--fold", "5", "--data", "."], "--fold"),
+        (["face", "--arch", "full", "--fold", "1", "--data", "."], "--fold"),
         ([], "face|speech|text|export|golden|fusion|gates|temporal|compare|prepare"),
     ],
 )

@@ -1,12 +1,12 @@
 """What is exported: models that were trained here, and what ships beside them; never half of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 
-from training import cli
 from training.errors import TrainingError
 from training.export import Job, _made, export
 from training.models import next_version
@@ -48,9 +48,10 @@ def test_nothing_that_ships_cannot_be_joined(tmp_path):
         _made(together, "face", together.folder)
 
 
-def test_only_the_clouds_nets_are_joined(tmp_path, capsys):
-    assert cli.main(["export", "--join", "face", "--version", "9.9.9", "--data", str(tmp_path)]) == 1
-    assert "--join is for --arch full" in capsys.readouterr().err
+def test_a_run_is_not_joined_to_what_the_device_has(tmp_path):
+    (tmp_path / "runs" / "face-edge").mkdir(parents=True)
+    with pytest.raises(TrainingError, match=r"--join face: a device has no time for what ships and .*face-edge"):
+        _made(replace(job(tmp_path), join=["face"]), "face", SHIPPED)
 
 
 def test_the_next_version_follows_what_ships(tmp_path):

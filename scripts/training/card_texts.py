@@ -82,7 +82,8 @@ TEXTS = {
         "uncertain signal among others, always with its confidence.",
         "data": _SPEECH_DATA,
         "figures": "Speakers never heard in training; eight emotions, so chance is 12.5 %. With two speakers in it the "
-        "held-back half is small: an accuracy of 60 % on 120 clips is known to about +-9 points, by sex worse.",
+        "held-back half is small: an accuracy of 60 % on 120 clips is known to about +-9 points, by sex worse. "
+        "`scripts/evaluate strangers` judges sixteen speakers, by nets that never heard them.",
         "fairness": "By the actor's sex and by speaker. Two held-back speakers, one woman and one man, are an example, "
         "no measurement of fairness; `scripts/evaluate speech --groups sex` measures any pack.",
         "limits": "- Acted emotions are stronger than everyday ones: expect less in the field.\n"

@@ -13,7 +13,10 @@ from training import crossfit, evaluate_strangers
 from training.calibrate import negative_log_likelihood, softmax
 from training.errors import TrainingError
 from training.evaluate_strangers import cross_calibrated, figures
+from training.models import FOLDERS
 from training.splits import FOLDS, fold_speakers
+
+from edge.perception.manifest import load_manifest, verified_file
 
 DATA = Path(os.environ.get("MIEN_DATA_DIR") or Path(__file__).resolve().parents[3] / "shared" / "data")
 SPEAKERS = [name for fold in range(1, FOLDS + 1) for name in sorted(fold_speakers(fold)) for _ in range(60)]
@@ -43,6 +46,12 @@ def test_intervals_grow_where_speakers_differ():
     assert alike.interval == (0.5, 0.5)
     assert unlike.interval[1] - unlike.interval[0] > 0.3
     assert sorted(set(unlike.speakers.values())) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values())
+def test_what_ships_has_its_strangers(folder):
+    model = verified_file(folder, load_manifest(folder).model("speech"))
+    assert crossfit.strangers_of(model).speakers == frozenset(SPEAKERS)
 
 
 def test_without_stand_ins_it_says_what_to_train(tmp_path, monkeypatch):

@@ -161,14 +161,13 @@ def _made_by(facts: Facts) -> str:
 
 def _trained(task: str, arch: str, run: dict[str, Any]) -> str:
     distil = " --distil" if run.get("distil") else ""
-    fold = f" --fold {run['fold']}" if run.get("fold") else ""
     start = run.get("start", "")
     if start:
         start = f" --start {start if Path(start).suffix else f'runs/{start}'}"
     rate = run["learning_rate"]
     rate = "" if rate == usual_rate(task, arch, started=bool(start)) else f" --learning-rate {rate:g}"
-    data = f"--epochs {run['epochs']} --seed {run['seed']}{fold}"
-    return f"`scripts/train {task} --arch {arch} {data}{distil}{start}{rate}` ({run['done']} epochs done)"
+    command = f"scripts/train {task} --arch {arch} --epochs {run['epochs']} --seed {run['seed']}{distil}{start}{rate}"
+    return f"`{command}` ({run['done']} epochs done)"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

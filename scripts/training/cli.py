@@ -105,10 +105,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise TrainingError for options that mean nothing together, whatever is to be trained."""
-    if getattr(options, "fold", 0) and options.arch not in ARCHS:
+    if not getattr(options, "fold", 0):
+        return
+    if options.arch not in ARCHS:
         raise TrainingError(
             f"--fold is for --arch {' and '.join(ARCHS)}: nothing is fitted on what {options.arch} says"
         )
+    if options.distil or options.start is not None:
+        raise TrainingError("--fold without --distil and --start: who is learnt from there heard the speakers left out")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -25,16 +25,21 @@ FOLDER = Path(__file__).parent / "strangers"
 
 
 class Strangers:
-    """The training speakers, each to be judged by the net that never heard them."""
+    """The training speakers, each to be judged by nets that never heard them; the mean of their logits."""
 
-    def __init__(self, nets: Sequence[OnnxNet]) -> None:
-        """`nets` left out fold 1, 2 and so on."""
-        self._judges = {speaker: net for fold, net in enumerate(nets, start=1) for speaker in fold_speakers(fold)}
+    def __init__(self, nets: Sequence[Sequence[OnnxNet]]) -> None:
+        """The first of `nets` left out fold 1, the next fold 2 and so on; as many each."""
+        self._nets = nets
+        self._judges = {speaker: some for fold, some in enumerate(nets, start=1) for speaker in fold_speakers(fold)}
 
     @property
     def speakers(self) -> frozenset[str]:
         """All of them."""
         return frozenset(self._judges)
+
+    def singly(self) -> list[Strangers]:
+        """Return the same, judged by one of the nets of each fold: by the first of each, by the second and so on."""
+        return [Strangers([[net] for net in some]) for some in zip(*self._nets, strict=True)]
 
     def logits(self, inputs: NDArray[np.float32], speakers: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits (N, logits) for inputs (N, 186, 64) of N speakers."""
@@ -44,7 +49,8 @@ class Strangers:
             places = np.flatnonzero(rows == speaker)
             for start in range(0, len(places), BATCH):
                 some = places[start : start + BATCH]
-                answers |= dict(zip(some.tolist(), self._judges[speaker](inputs[some]), strict=True))
+                said = np.mean([net(inputs[some]) for net in self._judges[speaker]], axis=0)
+                answers |= dict(zip(some.tolist(), said, strict=True))
         return np.stack([answers[place] for place in range(len(speakers))])
 
     def recognise(self, output: Output, speakers: Sequence[str]) -> Recognise:
@@ -55,9 +61,11 @@ class Strangers:
         return output.calibrate(self.logits(inputs, speakers))
 
 
-def net_files(model: Path) -> list[Path]:
-    """Return where the nets are that stand in for a model file of this name, by fold."""
-    return [FOLDER / f"{model.stem}-fold{fold}.onnx" for fold in range(1, FOLDS + 1)]
+def net_files(model: Path, count: int) -> list[list[Path]]:
+    """Return where so many nets for each fold are that stand in for a model file of this name, by fold."""
+    return [
+        [FOLDER / f"{model.stem}-fold{fold}-{number}.onnx" for number in range(count)] for fold in range(1, FOLDS + 1)
+    ]
 
 
 def stand_in(model: Path) -> None:
@@ -73,7 +81,8 @@ def strangers_of(model: Path) -> Strangers | None:
     note = _note(model)
     if not note.exists() or note.read_text().strip() != _digest(model):
         return None
-    return Strangers([OnnxNet(path) for path in net_files(model)])
+    count = len(list(FOLDER.glob(f"{model.stem}-fold1-*.onnx")))
+    return Strangers([[OnnxNet(path) for path in some] for some in net_files(model, count)])
 
 
 def _note(model: Path) -> Path:

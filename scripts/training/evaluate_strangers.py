@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from edge.perception.manifest import load_manifest, verified_file
 from training import report
-from training.calibrate import expected_calibration_error, fit_scaling, least_calibration_error, softmax
+from training.calibrate import (
+    expected_calibration_error,
+    fit_scaling,
+    least_calibration_error,
+    negative_log_likelihood,
+    softmax,
+)
 from training.confusion import unweighted_recall
-from training.crossfit import strangers_of
+from training.crossfit import Strangers, strangers_of
 from training.errors import TrainingError
 from training.models import FOLDERS
 from training.packs import read_clips
@@ -48,6 +54,29 @@ class Row:
     """Accuracy of each."""
 
 
+@dataclass(frozen=True)
+class Gain:
+    """A difference of accuracies."""
+
+    gain: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that is measured."""
+
+    models: list[Row]
+    cloud_gain: Gain
+    """Over the device."""
+    nets: int
+    """Of the cloud's for each fold."""
+    nets_gain: Gain
+    """Of their average over one of them, each of them in turn."""
+    biases_cost: dict[str, float]
+    """By model: nats a clip that biases, fitted with the temperature, lose on the fold that they were not fitted on."""
+
+
 def main(arguments: Sequence[str]) -> str:
     """Measure; return what is to be printed."""
     options = report.parse("strangers", DESCRIPTION, arguments)
@@ -55,28 +84,36 @@ def main(arguments: Sequence[str]) -> str:
     if not pack.exists():
         raise TrainingError(f"no speech data: {pack} is missing. Name its folder with --data or MIEN_DATA_DIR")
     clips = read_clips(pack, split="train")
-    inputs, speakers = clips.pack().inputs, clips.columns["speaker"]
-    judged = {arch: cross_calibrated(_logits(arch, inputs, speakers), clips.truth, speakers) for arch in NAMES}
-    rows = [figures(NAMES[arch], each, clips.truth, speakers) for arch, each in judged.items()]
-    device, cloud = (each.argmax(axis=1) == clips.truth for each in judged.values())
-    gain = float(cloud.mean() - device.mean())
-    interval = _interval(cloud.astype(float) - device, np.array(speakers))
+    inputs, speakers, truth = clips.pack().inputs, clips.columns["speaker"], clips.truth
+    logits, singles = {}, {}
+    for arch, name in NAMES.items():
+        judge = _strangers(arch)
+        logits[name] = judge.logits(inputs, speakers)
+        singles[name] = [one.logits(inputs, speakers) for one in judge.singly()]
+    rows = [figures(name, cross_calibrated(each, truth, speakers), truth, speakers) for name, each in logits.items()]
+    right = {name: (each.argmax(axis=1) == truth).astype(float) for name, each in logits.items()}
+    alone = np.mean([each.argmax(axis=1) == truth for each in singles["cloud"]], axis=0)
+    found = Found(
+        rows,
+        cloud_gain=_gain(right["cloud"] - right["device"], speakers),
+        nets=len(singles["cloud"]),
+        nets_gain=_gain(right["cloud"] - alone, speakers),
+        biases_cost={name: _biases_cost(each, truth, speakers) for name, each in logits.items()},
+    )
     if options.docs:
-        report.write_docs("strangers", _text(rows, gain, interval, report.markdown))
-    if options.json:
-        return json.dumps({"models": [asdict(row) for row in rows], "gain": gain, "gain_interval": interval})
-    return _text(rows, gain, interval, report.plain)
+        report.write_docs("strangers", _text(found, report.markdown))
+    return json.dumps(asdict(found)) if options.json else _text(found, report.plain)
 
 
 def cross_calibrated(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], speakers: Sequence[str]
+    logits: NDArray[np.float32], truth: NDArray[np.int64], speakers: Sequence[str], *, biased: bool = False
 ) -> NDArray[np.float64]:
-    """Return probabilities (N, 8) of logits (N, 8), each fold's by the temperature that the other folds ask for."""
+    """Return probabilities (N, 8) of logits (N, 8), each fold's by the scaling that the other folds ask for."""
     probabilities = np.zeros(logits.shape)
     for fold in range(1, FOLDS + 1):
         mine = np.isin(speakers, list(fold_speakers(fold)))
-        temperature = fit_scaling(logits[~mine], truth[~mine], biased=False).temperature
-        probabilities[mine] = softmax(logits[mine] / temperature)
+        scaling = fit_scaling(logits[~mine], truth[~mine], biased=biased)
+        probabilities[mine] = softmax(logits[mine] / scaling.temperature + np.array(scaling.bias))
     return probabilities
 
 
@@ -96,14 +133,23 @@ def figures(model: str, probabilities: NDArray[np.floating], truth: NDArray[np.i
     )
 
 
-def _logits(arch: str, inputs: NDArray[np.float32], speakers: Sequence[str]) -> NDArray[np.float32]:
+def _strangers(arch: str) -> Strangers:
     entry = load_manifest(FOLDERS[arch]).model("speech")
     strangers = strangers_of(verified_file(FOLDERS[arch], entry))
     if strangers is None:
         raise TrainingError(
             f"no nets stand in for {entry.file}: scripts/train speech --arch {arch} --fold 1, then 2, ..."
         )
-    return strangers.logits(inputs, speakers)
+    return strangers
+
+
+def _biases_cost(logits: NDArray[np.float32], truth: NDArray[np.int64], speakers: Sequence[str]) -> float:
+    with_them, without = (cross_calibrated(logits, truth, speakers, biased=biased) for biased in (True, False))
+    return negative_log_likelihood(with_them, truth) - negative_log_likelihood(without, truth)
+
+
+def _gain(differences: NDArray[np.floating], speakers: Sequence[str]) -> Gain:
+    return Gain(float(differences.mean()), _interval(differences, np.array(speakers)))
 
 
 def _interval(values: NDArray[np.generic], speakers: NDArray[np.str_]) -> tuple[float, float]:
@@ -116,7 +162,7 @@ def _interval(values: NDArray[np.generic], speakers: NDArray[np.str_]) -> tuple[
     return float(low), float(high)
 
 
-def _text(rows: Sequence[Row], gain: float, interval: tuple[float, float], table: report.Table) -> str:
+def _text(found: Found, table: report.Table) -> str:
     cells = [
         (
             row.model,
@@ -125,10 +171,20 @@ def _text(rows: Sequence[Row], gain: float, interval: tuple[float, float], table
             f"{row.ece:.3f} ({row.least_ece:.3f})",
             f"{min(row.speakers.values()):.0%} to {max(row.speakers.values()):.0%}",
         )
-        for row in rows
+        for row in found.models
     ]
-    low, high = (100 * bound for bound in interval)
-    return (
-        f"{rows[0].n} clips of {len(rows[0].speakers)} actors.\n\n{table(HEAD, cells)}\n\n"
-        f"Cloud minus device: {100 * gain:+.1f} points ({low:+.1f} to {high:+.1f})."
-    )
+    first = found.models[0]
+    lines = [
+        f"{first.n} clips of {len(first.speakers)} actors.\n\n{table(HEAD, cells)}\n",
+        f"- Cloud minus device: {_points(found.cloud_gain)}.",
+        f"- The average of the cloud's {found.nets} nets minus one of them: {_points(found.nets_gain)}.",
+        "- Biases besides the temperature, fitted on the other folds, cost "
+        + " and ".join(f"{cost:.3f} nats a clip ({name})" for name, cost in found.biases_cost.items())
+        + ".",
+    ]
+    return "\n".join(lines)
+
+
+def _points(gain: Gain) -> str:
+    low, high = (100 * bound for bound in gain.interval)
+    return f"{100 * gain.gain:+.1f} points ({low:+.1f} to {high:+.1f})"

@@ -189,8 +189,11 @@ def _strangers(job: Job, path: Path) -> list[Judgement]:
     folds = fold_nets(job.runs, job.arch)
     if folds:
         FOLDER.mkdir(exist_ok=True)
-        for nets, file in zip(folds, net_files(path), strict=True):
-            write_onnx(Ensemble(nets), input_shape("speech"), file)
+        for old in FOLDER.glob(f"{path.stem}-fold*.onnx"):
+            old.unlink()
+        for nets, files in zip(folds, net_files(path, len(folds[0])), strict=True):
+            for net, file in zip(nets, files, strict=True):
+                write_onnx(net, input_shape("speech"), file)
         stand_in(path)
     strangers = strangers_of(path)
     if strangers is None:

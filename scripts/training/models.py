@@ -27,9 +27,6 @@ BATCH = 64
 Recognise = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Inputs (N, 48, 48) or (N, 186, 64), as the models take them, to calibrated probabilities (N, labels)."""
 
-WEIGHTS = "weights"
-"""Name of the second input of the cloud's files, which may be left out."""
-
 
 class OnnxNet:
     """One ONNX file over onnxruntime: `net(inputs)` are logits (N, logits) for inputs (N, H, W).
@@ -53,16 +50,10 @@ class OnnxNet:
         self._refusals = (raised.InvalidArgument, raised.Fail, raised.RuntimeException)
         self._input = self._session.get_inputs()[0].name
 
-    @property
-    def notes(self) -> dict[str, str]:
-        """The metadata that whoever wrote the file put into it."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
-
-    def __call__(self, batch: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Return logits (N, logits); `weights` of the answers that the file averages, where not all count the same."""
-        inputs = {self._input: batch[:, None]} | ({} if weights is None else {WEIGHTS: weights})
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits (N, logits)."""
         try:
-            return np.asarray(self._session.run(None, inputs)[0], np.float32)
+            return np.asarray(self._session.run(None, {self._input: batch[:, None]})[0], np.float32)
         except self._refusals as error:
             raise ValueError(str(error)) from error
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from training.models import WEIGHTS
 from training.nets import Consensus
 
 OPSET = 18
+WEIGHTS = "weights"
 HALVED_FROM = 1000
 """Values of a tensor worth halving: kernels, not biases."""
 

@@ -14,6 +14,8 @@ from training.cli import main
         (["face", "--arch", "kottayam-cnn", "--start", "runs/x", "--data", "."], "--start"),
         (["speech", "--arch", "mlp", "--fold", "1", "--data", "."], "--fold is for --arch edge and full"),
         (["speech", "--arch", "full", "--fold", "5", "--data", "."], "--fold"),
+        (["speech", "--fold", "1", "--distil", "--data", "."], "--fold without --distil"),
+        (["speech", "--fold", "1", "--start", "runs/x", "--data", "."], "--fold without --distil and --start"),
         (["face", "--arch", "full", "--fold", "1", "--data", "."], "--fold"),
         ([], "face|speech|text|export|golden|fusion|gates|temporal|compare|prepare"),
     ],

@@ -57,7 +57,7 @@ def test_what_ships_has_its_strangers(folder):
 def test_without_stand_ins_it_says_what_to_train(tmp_path, monkeypatch):
     monkeypatch.setattr(crossfit, "FOLDER", tmp_path)
     with pytest.raises(TrainingError, match=r"no nets stand in for speech-edge\.tflite: .*--arch edge --fold 1"):
-        evaluate_strangers._logits("edge", np.zeros((1, 186, 64), np.float32), ["ravdess_02"])
+        evaluate_strangers._strangers("edge")
 
 
 def test_without_data_it_says_so(tmp_path):
@@ -75,4 +75,7 @@ def test_what_ships_knows_more_than_half_of_what_sixteen_strangers_say():
         assert row["uar"] > 0.6
         assert row["interval"][0] < row["accuracy"] < row["interval"][1]
     device, cloud = (row["accuracy"] for row in found["models"])
-    assert found["gain"] == pytest.approx(cloud - device)
+    assert found["cloud_gain"]["gain"] == pytest.approx(cloud - device)
+    assert found["nets"] > 1
+    assert found["nets_gain"]["gain"] > 0
+    assert all(cost > 0 for cost in found["biases_cost"].values())  # why speech has none

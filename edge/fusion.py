@@ -1,16 +1,17 @@
 """Fusing what the face and the voice say into one distribution. Pure.
 
-Log-linear pooling: p(e) ∝ Π_m p_m(e)^(w_m · r_m), where w_m is the modality's learned weight and r_m in [0, 1] its
-reliability in this window against a good one, learned from the quality of the face, the voiced share and the
-signal-to-noise ratio of the sound. A modality that is missing or unreliable drops out instead of voting for neutral
-(Genest & Zidek 1986, "Combining Probability Distributions"). The rules of the papers that Mien grew out of can be had
-instead.
+Log-linear pooling: p(e) ∝ π(e)^-c · Π_m p_m(e)^(w_m · r_m), where w_m is the modality's learned weight and r_m in
+[0, 1] its reliability in this window against a good one, learned from the quality of the face, the voiced share and the
+signal-to-noise ratio of the sound. π is how frequent emotions are among faces: each modality's answer holds how
+frequent it believes them to be, and what both hold would count twice; c is learned. A modality that is missing or
+unreliable drops out instead of voting for neutral (Genest & Zidek 1986, "Combining Probability Distributions"). The
+rules of the papers that Mien grew out of can be had instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -32,6 +33,9 @@ Measures = Mapping[str, Mapping[str, float]]
 [0, 1] and `snr_db`. What is not known is left out."""
 
 
+Offset = Annotated[tuple[float, ...], msgspec.Meta(min_length=len(EMOTIONS), max_length=len(EMOTIONS))]
+
+
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What training fitted besides the weights, on pairs of a face and a voice of the same emotion.
 
@@ -46,6 +50,8 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the weighted average."""
     attention: dict[str, Linear]
     early: Early
+    offset: Offset | None = None
+    """Log-linear pooling of several modalities: -c·log π, by emotion, less its mean; None in older releases."""
 
 
 def fold_calm(speech: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,11 +65,12 @@ def fuse(
     distributions: Mapping[str, NDArray[np.float32]],
     weights: Mapping[str, float],
     reliabilities: Mapping[str, float],
+    offset: Offset | None = None,
 ) -> NDArray[np.float32] | None:
     """Pool the modalities' 7-way distributions log-linearly into one of shape (7,); None if there is none.
 
-    `weights` are the manifest's `fusion_weights`; `reliabilities` are in [0, 1], 1 where a modality is not named. The
-    exponents of a lone modality are brought to 1, so that fusing one modality leaves it as it is.
+    `weights` are the manifest's `fusion_weights`; `reliabilities` are in [0, 1], 1 where a modality is not named;
+    `offset` is that of `Fit`. A lone modality stays as it is: its exponent is brought to 1, and nothing counts twice.
     """
     if len(distributions) == 1:
         return next(iter(distributions.values()))
@@ -71,7 +78,7 @@ def fuse(
     kept = {name: distributions[name] for name, value in exponents.items() if value > 0.0}
     if len(kept) < 2:
         return next(iter(kept.values()), None)
-    return rules.log_linear(kept, exponents).astype(np.float32)
+    return rules.log_linear(kept, exponents, 0.0 if offset is None else offset).astype(np.float32)
 
 
 def reliability(linear: Linear, measures: Mapping[str, Any]) -> rules.Floats:
@@ -103,7 +110,8 @@ class Fusion:
         """Return the fused distribution, (7,), of (7,) each; None of none. One alone stays as it is by any rule."""
         if self.rule == "log-linear":
             known = {name: measures.get(name, {}) for name in distributions}
-            return fuse(distributions, self._weights, self.reliabilities(known))
+            offset = None if self._fit is None else self._fit.offset
+            return fuse(distributions, self._weights, self.reliabilities(known), offset)
         if len(distributions) < 2:
             return next(iter(distributions.values()), None)
         return self._combine(distributions, measures).astype(np.float32)

@@ -47,9 +47,12 @@ class Early(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bias: tuple[float, ...]
 
 
-def log_linear(distributions: Distributions, exponents: Mapping[str, Any]) -> Floats:
-    """Return Π p^exponent, normalised (Genest & Zidek 1986, "Combining Probability Distributions")."""
-    return _softmax(sum(_column(exponents[name]) * _log(p) for name, p in distributions.items()))
+def log_linear(distributions: Distributions, exponents: Mapping[str, Any], offset: Any = 0.0) -> Floats:
+    """Return Π p^exponent · exp(offset), normalised; `offset` has the shape (7,), or is 0.
+
+    Genest & Zidek 1986, "Combining Probability Distributions".
+    """
+    return _softmax(sum(_column(exponents[name]) * _log(p) for name, p in distributions.items()) + np.asarray(offset))
 
 
 def product(distributions: Distributions) -> Floats:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -162,6 +163,28 @@ def test_an_older_manifest_fuses_by_the_measures_themselves() -> None:
     measures = {"face": {"quality": 0.3}, "speech": {"voiced_share": 0.6, "snr_db": 0.0}}
     expected = fuse({"face": HAPPY, "speech": ANGRY}, WEIGHTS, {"face": 0.3, "speech": 0.6})
     np.testing.assert_array_equal(fusion({"face": HAPPY, "speech": ANGRY}, measures), expected)
+
+
+def test_what_both_modalities_believe_to_be_frequent_counts_once() -> None:
+    neutral = EMOTIONS.index("neutral")
+    offset = tuple(-2.0 if place == neutral else 0.0 for place in range(7))
+    unsure = np.array([0.3, 0.05, 0.05, 0.05, 0.05, 0.05, 0.45], np.float32)
+    both: dict[str, np.ndarray] = {"face": unsure, "speech": unsure}
+    discounting = Fusion("log-linear", WEIGHTS, msgspec.structs.replace(FIT, offset=offset))
+    without, with_it = Fusion("log-linear", WEIGHTS, FIT)(both, GOOD), discounting(both, GOOD)
+    assert without is not None
+    assert with_it is not None
+    assert EMOTIONS[without.argmax()] == "neutral"
+    assert EMOTIONS[with_it.argmax()] == "angry"
+    np.testing.assert_array_equal(discounting({"face": unsure}, GOOD), unsure)
+    np.testing.assert_array_equal(discounting(both, GOOD | {"speech": {"voiced_share": 0.0}}), unsure)
+
+
+@pytest.mark.parametrize("offset", [[], [0.0] * 6, [0.0] * 8])
+def test_an_offset_that_has_not_every_emotion_is_refused(offset: list[float]) -> None:
+    damaged = msgspec.to_builtins(FIT) | {"offset": offset}
+    with pytest.raises(msgspec.ValidationError, match="offset"):
+        msgspec.convert(damaged, Fit)
 
 
 @pytest.mark.parametrize("rule", FITTED_RULES)

@@ -124,7 +124,7 @@ def kept_table(report: Report) -> str:
 def _comparison_lines(comparisons: Sequence[Comparison]) -> str:
     lines = [
         f"- {each.modality}, {each.what}: {each.mean:+.2f} points, standard deviation {each.deviation:.2f}: "
-        + ("**better, and worth shipping.**" if each.better else "no better than what ships.")
+        + ("**better.**" if each.better else "no better than what ships.")
         for each in comparisons
     ]
     return "\n".join(lines)

@@ -50,6 +50,14 @@ def draw_places(
     return faces, voices
 
 
+def draw_frequent_places(
+    face: NDArray[np.int64], speech: NDArray[np.int64], count: int, rng: Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices, (count,) each, of pairs of the same emotion; emotions as often as among these faces."""
+    faces = rng.choice(np.flatnonzero(np.isin(face, speech)), count)
+    return faces, np.array([rng.choice(np.flatnonzero(speech == emotion)) for emotion in face[faces]])
+
+
 def match_pairs(face: Judged, speech: Judged) -> tuple[Judged, Judged]:
     """Return pairs of the same emotion in which no face and no voice occurs twice: independent, as bounds demand.
 

@@ -96,7 +96,7 @@ def findings(found: Report) -> list[str]:
     early, pooling = ([at[rule, condition] for condition in (CLEAN, COMMON)] for rule in ("early", "log-linear"))
     lines.append(
         f"Early fusion against log-linear pooling: {early[0]:.1%} against {pooling[0]:.1%} where emotions are equally "
-        f"frequent, as in the pairs that it was fitted on, {early[1]:.1%} against {pooling[1]:.1%} where they are not"
+        f"frequent, {early[1]:.1%} against {pooling[1]:.1%} where they are not"
     )
     others = [rule for rule in RULES if rule != "log-linear"]
     lines.append(

@@ -1,6 +1,8 @@
 """Fit the rules of `edge.fusion` on pairs of a face and a voice of the calibration half.
 
-Half of the faces and half of the voices that the rules are fitted on were made worse, each by itself.
+Half of the faces and half of the voices that the rules are fitted on were made worse, each by itself. How frequent
+emotions are where a device will stand is not known: in half of the pairs they are equally frequent, in half as frequent
+as among the faces.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from edge.fusion_rules import Early, Linear
 from edge.perception.vad import VOICED_SHARE_MIN
 from training.calibrate import negative_log_likelihood, softmax
 from training.fusion_data import CLEAN, FACES, VOICES, Measured, Side
-from training.fusion_fit import SEED, draw_places
+from training.fusion_fit import SEED, draw_frequent_places, draw_places
 
-PAIRS = 3000
+PAIRS = 12_000
 PULL = 0.01
 """Of every parameter towards what it would be if nothing were known: squared distance, in nats."""
 EARLY_PULL = 0.003
@@ -30,6 +32,8 @@ EARLY_PULL = 0.003
 
 UNITS = {"quality": 1.0, "voiced_share": 1.0, "snr_db": 10.0, "confidence": 1.0, "entropy": 1.0}
 """What a slope is counted in while it is fitted, so that the pull treats all alike."""
+TWICE = (0.0, 2.0)
+"""Bounds of c, how much of the emotions' frequency counts more often than once (`edge.fusion`)."""
 MEASURES = {"face": ("quality",), "speech": ("voiced_share", "snr_db")}
 
 Floats = NDArray[np.floating]
@@ -49,9 +53,11 @@ class Fitted:
 
 
 def mixed_pairs(side: Side, count: int, *, seed: int) -> Pairs:
-    """Return pairs of the same emotion, half of the faces and of the voices clean; all are seen and heard at all."""
+    """Return `count` pairs of the same emotion, or fewer: only those that are seen and heard at all."""
     rng = np.random.default_rng(seed)
-    faces, voices = draw_places(side.faces[CLEAN].labels, side.voices[CLEAN].labels, count, rng)
+    labels = side.faces[CLEAN].labels, side.voices[CLEAN].labels
+    halves = [draw(*labels, count // 2, rng) for draw in (draw_places, draw_frequent_places)]
+    faces, voices = (np.concatenate(places) for places in zip(*halves, strict=True))
     face = _mixed(side.faces, faces, (CLEAN, CLEAN, *FACES), rng)
     voice = _mixed(side.voices, voices, (CLEAN, CLEAN, *VOICES), rng)
     heard = np.flatnonzero(voice.measures["voiced_share"] >= VOICED_SHARE_MIN)
@@ -83,7 +89,8 @@ def fit_fusion(calibration: Side) -> Fitted:
         name: {key: _known(values, typical[name][key]) for key, values in judged.measures.items()}
         for name, judged in zip(("face", "speech"), pairs, strict=True)
     }
-    weights, reliability = _fit_log_linear(both, measures, typical, truth)
+    frequency = np.log(1 + np.bincount(clean["face"].labels, minlength=len(EMOTIONS)))
+    weights, reliability, offset = _fit_log_linear(both, measures, typical, frequency - frequency.mean(), truth)
     fit = Fit(
         seed=SEED,
         pairs=len(truth),
@@ -91,6 +98,7 @@ def fit_fusion(calibration: Side) -> Fitted:
         average=_fit_average(both, truth),
         attention=_fit_attention(both, measures, typical, truth),
         early=_fit_early(both, truth),
+        offset=offset,
     )
     return Fitted(weights, fit)
 
@@ -109,29 +117,32 @@ Typical = dict[str, dict[str, float]]
 
 
 def _fit_log_linear(
-    both: Both, measures: Seen, typical: Typical, truth: NDArray[np.int64]
-) -> tuple[dict[str, float], dict[str, Linear]]:
-    """Return the weights and, by modality, the linear function of the reliability.
+    both: Both, measures: Seen, typical: Typical, frequency: Floats, truth: NDArray[np.int64]
+) -> tuple[dict[str, float], dict[str, Linear], tuple[float, ...]]:
+    """Return the weights and, by modality, the linear function of the reliability; then the offset of `Fit`.
 
-    Better measures never make a modality less reliable: slopes are not below 0.
+    Better measures never make a modality less reliable: slopes are not below 0. `frequency`: log π, less its mean.
     """
     count = {name: 2 + len(MEASURES[name]) for name in both}  # logarithm of the weight, bias, slopes
-    start = np.concatenate([[0.0, 2.0, *[0.0] * len(MEASURES[name])] for name in both])
+    start = np.concatenate([*([0.0, 2.0, *[0.0] * len(MEASURES[name])] for name in both), [0.0]])
     bounds = [bound for name in both for bound in [(-3.0, 1.5), (-8.0, 8.0), *[(0.0, 16.0)] * len(MEASURES[name])]]
+    bounds.append(TWICE)
 
-    def unpack(values: Floats) -> tuple[dict[str, float], dict[str, Linear]]:
-        parts = dict(zip(both, np.split(values, np.cumsum(list(count.values()))[:-1]), strict=True))
+    def unpack(values: Floats) -> tuple[dict[str, float], dict[str, Linear], Floats]:
+        *each, twice = np.split(values, np.cumsum(list(count.values())))
+        parts = dict(zip(both, each, strict=True))
         weights = {name: float(np.exp(part[0])) for name, part in parts.items()}
-        return weights, {name: _linear(part[1:], MEASURES[name], typical[name]) for name, part in parts.items()}
+        linear = {name: _linear(part[1:], MEASURES[name], typical[name]) for name, part in parts.items()}
+        return weights, linear, -twice[0] * frequency
 
     def pooled(values: Floats) -> Floats:
-        weights, linear = unpack(values)
-        return rules.log_linear(
-            both, {name: weights[name] * reliability(linear[name], measures[name]) for name in both}
-        )
+        weights, linear, offset = unpack(values)
+        exponents = {name: weights[name] * reliability(linear[name], measures[name]) for name in both}
+        return rules.log_linear(both, exponents, offset)
 
-    weights, linear = unpack(_most_likely(pooled, start, truth, bounds))
-    return {name: round(weight, 3) for name, weight in weights.items()}, _rounded(linear)
+    weights, linear, offset = unpack(_most_likely(pooled, start, truth, bounds))
+    rounded = {name: round(weight, 3) for name, weight in weights.items()}
+    return rounded, _rounded(linear), tuple(round(float(value), 4) for value in offset)
 
 
 def _fit_average(both: Both, truth: NDArray[np.int64]) -> dict[str, float]:

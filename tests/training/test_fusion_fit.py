@@ -1,11 +1,17 @@
 """Pairs of one emotion, and the rules of fusion fitted on them."""
 
+from dataclasses import replace
+
 import numpy as np
 from training.fusion_data import CLEAN, FACES, VOICES, Measured, Side
-from training.fusion_fit import Judged, draw_pairs, fuse_pairs, match_pairs
+from training.fusion_fit import Judged, draw_frequent_places, draw_pairs, fuse_pairs, match_pairs
 from training.rules_fit import fit_fusion
 
+from edge.emotions import EMOTIONS
 from edge.fusion import RULES, Fusion
+
+COUNTS = (1, 1, 1, 4, 2, 2, 9)
+"""How frequent emotions are."""
 
 
 def judged(count: int, sharpness: float, seed: int) -> Judged:
@@ -63,6 +69,34 @@ def test_fitted_rules_beat_the_better_modality_on_other_pairs():
         fused = fuse_pairs(faces, voices, Fusion(rule, fitted.weights, fitted.fit))
         right = (fused.argmax(axis=1) == faces.labels).mean()
         assert right > alone + (0.03 if rule in ("log-linear", "product", "early") else -0.02), rule
+
+
+def test_fit_counts_frequencies_once():
+    """Faces and voices that each multiply what they see by how frequent emotions are hold these frequencies twice."""
+    frequency = np.array(COUNTS) / sum(COUNTS)
+    even = side(face=2.0, speech=2.0, bad_face=2.0, seed=1)
+
+    def leaning(one: Measured) -> Measured:
+        lean = one.probabilities * frequency
+        return replace(one, probabilities=(lean / lean.sum(axis=1, keepdims=True)).astype(np.float32))
+
+    often = np.concatenate([np.flatnonzero(even.faces[CLEAN].labels == e)[: 6 * n] for e, n in enumerate(COUNTS)])
+    faces = {name: leaning(one).take(often) for name, one in even.faces.items()}
+    offset = fit_fusion(Side(faces, {name: leaning(one) for name, one in even.voices.items()})).fit.offset
+    plain = fit_fusion(even).fit.offset
+    assert offset is not None
+    assert plain is not None
+    assert np.argmin(offset) == EMOTIONS.index("neutral")
+    assert np.ptp(offset) > 0.5
+    np.testing.assert_allclose(plain, 0.0, atol=1e-4)
+
+
+def test_half_of_the_pairs_are_as_frequent_as_among_the_faces():
+    labels = np.repeat(np.arange(7), COUNTS)
+    rng = np.random.default_rng(0)
+    faces, voices = draw_frequent_places(labels, np.arange(6), 1200, rng)
+    assert (labels[faces] == np.arange(6)[voices]).all()
+    np.testing.assert_allclose(np.bincount(labels[faces]) / 1200, np.array(COUNTS[:6]) / sum(COUNTS[:6]), atol=0.05)
 
 
 def test_fit_same_every_time():

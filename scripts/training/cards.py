@@ -141,7 +141,7 @@ def _fusion_line(manifest: Manifest) -> str:
         f"{FUSION} {weights}, times the reliabilities that the manifest's parameters give; fitted{of} of a calibration "
         "face and a calibration voice of the same emotion, half of each made worse, emotions in half of the pairs "
         "equally often and in half as often as among the faces. The gate of both modalities uses "
-        "only pairs in which no face and no voice occurs twice, as they are."
+        "only pairs in which no face and no voice occurs twice, as they are, and is no laxer than that of a face."
     )
 
 

@@ -23,7 +23,7 @@ from training.errors import TrainingError
 from training.faces import PACKS
 from training.fusion_data import fusion_of, joined
 from training.fusion_fit import fuse_pairs, match_pairs
-from training.gates import choose_gate
+from training.gates import choose_gate, no_laxer_than
 from training.models import write_manifest
 
 KNOTS = 8
@@ -114,12 +114,15 @@ def _fitted(of: dict[str, Answers], manifest: Manifest, asked: Manifest | None) 
     assert isinstance(face, Answers)
     assert isinstance(speech, Answers)
     both = fused(face, speech, fusion_of(manifest), None if asked is None else fusion_of(asked))
-    gates = []
+    gates: list[Gate] = []
     for name, one in (("face", of["face"]), ("speech", of["speech"]), ("face+speech", both)):
         gate = choose_gate(name, one.confidence, one.correct, groups=one.groups, unit=UNITS[name])
         gains = () if asked is None else gain_knots(one.confidence, expected_gain(one))
         gates.append(msgspec.structs.replace(gate, gains=gains))
-    return gates
+    # One person's face and voice err together, which strangers' do not: a confidence that is too little for a face
+    # alone is not enough with a voice to it either.
+    face_gate, speech_gate, both_gate = gates
+    return [face_gate, speech_gate, no_laxer_than(both_gate, face_gate)]
 
 
 def expected_gain(answers: Answers) -> NDArray[np.float64]:

@@ -99,6 +99,21 @@ def chosen_for(gate: Gate, alpha: float) -> Gate:
     return replace(gate, alpha=alpha, threshold=point.threshold, bound=point.bound, coverage=coverage)
 
 
+def no_laxer_than(gate: Gate, other: Gate) -> Gate:
+    """Return `gate` with bounds at least those of `other` at the same confidence, and the threshold that this leaves.
+
+    Where the other rests on fewer examples its bound says little, and `gate` keeps its own.
+    """
+    bounds = {point.threshold: (point.bound, point.kept / other.design_effect) for point in other.curve}
+    all_kept = other.curve[-1].bound, other.n / other.design_effect
+    curve = []
+    for point in gate.curve:
+        bound, kept = bounds.get(point.threshold, all_kept)
+        counts = kept >= point.kept / gate.design_effect
+        curve.append(replace(point, bound=max(point.bound, bound) if counts else point.bound))
+    return chosen_for(replace(gate, curve=tuple(curve)), gate.alpha)
+
+
 def _curve(
     confidences: NDArray[np.floating], correct: NDArray[np.bool_], effect: float, confidence: float
 ) -> tuple[GatePoint, ...]:

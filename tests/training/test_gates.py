@@ -8,7 +8,7 @@ from training.answers import Answers, face_answers, speech_answers
 from training.fusion_data import fusion_of
 from training.fusion_fit import match_pairs
 from training.gate_fit import expected_gain, fused, gain_knots, once
-from training.gates import ALPHA, GRID, choose_gate, chosen_for, design_effect, upper_bound
+from training.gates import ALPHA, GRID, choose_gate, chosen_for, design_effect, no_laxer_than, upper_bound
 
 from edge.fusion import Fusion
 from edge.perception.manifest import ONE_ERROR, load_manifest
@@ -98,6 +98,28 @@ def test_curve_serves_any_alpha_without_the_examples():
     gate = choose_gate("face", confidences, correct)
     for alpha in (0.03, 0.05, 0.1, 0.2, 0.4):
         assert chosen_for(gate, alpha) == choose_gate("face", confidences, correct, alpha=alpha)
+
+
+@pytest.mark.parametrize("alpha", [ALPHA, 0.2, 0.3])
+def test_no_laxer_than_another_gate(alpha):
+    rng = np.random.default_rng(8)
+    confidences, correct = draw(3000, rng)
+    other = choose_gate("face", confidences, correct, alpha=alpha)
+    easy = choose_gate("face+speech", confidences, np.ones(3000, dtype=bool), alpha=alpha)
+    assert easy.threshold is not None
+    assert other.threshold is not None
+    assert easy.threshold < other.threshold
+    held = no_laxer_than(easy, other)
+    assert held.threshold == other.threshold
+    assert held.bound == other.bound
+    assert held.coverage == other.coverage
+    assert no_laxer_than(other, easy) == other
+
+
+def test_too_few_examples_do_not_hold_another_gate_back():
+    confidences, correct = draw(3000, np.random.default_rng(8))
+    gate = choose_gate("face", confidences, correct)
+    assert no_laxer_than(gate, choose_gate("speech", confidences[:30], correct[:30])) == gate
 
 
 def test_good_model_keeps_nearly_all():

@@ -139,8 +139,8 @@ def _fusion_line(manifest: Manifest) -> str:
     of = "" if manifest.fusion is None else f" on {manifest.fusion.pairs} pairs (seed {manifest.fusion.seed})"
     return (
         f"{FUSION} {weights}, times the reliabilities that the manifest's parameters give; fitted{of} of a calibration "
-        "face and a calibration voice of the same emotion, half of each made worse, emotions in half of the pairs "
-        "equally often and in half as often as among the faces. The gate of both modalities uses "
+        "face and a calibration voice of the same emotion, half of each made worse, emotions in one pair of five "
+        "equally often and in four as often as among the faces. The gate of both modalities uses "
         "only pairs in which no face and no voice occurs twice, as they are, and is no laxer than that of a face."
     )
 

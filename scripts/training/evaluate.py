@@ -28,6 +28,7 @@ PAGES = {
     "fusion": "evaluate_fusion",
     "temporal": "evaluate_temporal",
     "looks": "evaluate_looks",
+    "places": "evaluate_places",
     "strangers": "evaluate_strangers",
 }
 """Modules with a `main` of their own, imported late: some play clips, which the others need not."""

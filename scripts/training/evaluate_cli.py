@@ -23,6 +23,7 @@ How a model does on a pack (docs/data.md), as it ships: quantised, calibrated, o
   scripts/evaluate text --split dev                                          the cloud's, on GoEmotions
   scripts/evaluate cascade --help                                            device and cloud together
   scripts/evaluate fusion --help                                             face and voice together
+  scripts/evaluate places --help                                             the same, by how frequent emotions are
   scripts/evaluate temporal --help                                           the filter over time
   scripts/evaluate looks --help                                              several crops of one face, in the cloud
   scripts/evaluate strangers --help                                          speech, on the actors trained on

@@ -5,6 +5,7 @@ No data set at hand labels faces and voices of one person together, so pairs are
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +46,7 @@ def draw_places(
     """Return the indices, (count,) each, of pairs of the same emotion among these labels; emotions equally often."""
     emotions = [e for e in range(len(EMOTIONS)) if (face == e).any() and (speech == e).any()]
     wanted = [emotions[number % len(emotions)] for number in range(count)]
-    faces = np.array([rng.choice(np.flatnonzero(face == emotion)) for emotion in wanted])
-    voices = np.array([rng.choice(np.flatnonzero(speech == emotion)) for emotion in wanted])
-    return faces, voices
+    return _examples(face, wanted, rng), _examples(speech, wanted, rng)
 
 
 def draw_frequent_places(
@@ -55,7 +54,20 @@ def draw_frequent_places(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices, (count,) each, of pairs of the same emotion; emotions as often as among these faces."""
     faces = rng.choice(np.flatnonzero(np.isin(face, speech)), count)
-    return faces, np.array([rng.choice(np.flatnonzero(speech == emotion)) for emotion in face[faces]])
+    return faces, _examples(speech, face[faces], rng)
+
+
+def draw_shared_places(
+    face: NDArray[np.int64], speech: NDArray[np.int64], shares: Sequence[float], count: int, rng: Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices, (count,) each, of pairs of the same emotion; emotions as often as these 7 shares of 1 say."""
+    wanted = rng.choice(len(EMOTIONS), count, p=shares)
+    return _examples(face, wanted, rng), _examples(speech, wanted, rng)
+
+
+def _examples(labels: NDArray[np.int64], wanted: Iterable[int], rng: Generator) -> NDArray[np.int64]:
+    """Return the index of an example of each emotion that is wanted, (N,), drawn with replacement."""
+    return np.array([rng.choice(np.flatnonzero(labels == emotion)) for emotion in wanted], dtype=np.int64)
 
 
 def match_pairs(face: Judged, speech: Judged) -> tuple[Judged, Judged]:

@@ -123,7 +123,8 @@ def _slopes(manifest: Manifest) -> str:
 def _clips_right(clips: Clips) -> str:
     names = {clip["clip"] for clip in clips}
     right = [sum(clip["rule"] == rule and clip["fused"] == clip["truth"] for clip in clips) for rule in RULES]
-    return f"Real clips: the rules are right on {min(right)} to {max(right)} of {len(names)}"
+    often = f"{min(right)}" if min(right) == max(right) else f"{min(right)} to {max(right)}"
+    return f"Real clips: the rules are right on {often} of {len(names)}"
 
 
 def _cell(row: FusionFigures | None) -> str:

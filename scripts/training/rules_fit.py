@@ -1,8 +1,8 @@
 """Fit the rules of `edge.fusion` on pairs of a face and a voice of the calibration half.
 
 Half of the faces and half of the voices that the rules are fitted on were made worse, each by itself. How frequent
-emotions are where a device will stand is not known: in half of the pairs they are equally frequent, in half as frequent
-as among the faces.
+emotions are where a device will stand is not known: in one pair of five they are equally frequent, in four as frequent
+as among the faces (docs/design.md, "Fusion, filter").
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from training.fusion_data import CLEAN, FACES, VOICES, Measured, Side
 from training.fusion_fit import SEED, draw_frequent_places, draw_places
 
 PAIRS = 12_000
+EQUALLY_FREQUENT = PAIRS // 5
 PULL = 0.01
 """Of every parameter towards what it would be if nothing were known: squared distance, in nats."""
 EARLY_PULL = 0.003
@@ -41,6 +42,35 @@ Pairs = tuple[Measured, Measured]
 
 
 @dataclass(frozen=True)
+class Pooling:
+    """Log-linear pooling, of many pairs at once. `edge.fusion` is the same for one window."""
+
+    weights: dict[str, float]
+    reliability: dict[str, Linear]
+    """By modality."""
+    twice: float
+    """c in `edge.fusion`: how much of the emotions' frequency the modalities count more often than once."""
+    frequency: Floats
+    """log π, (7,), less its mean."""
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """What `edge.fusion.Fit` has of it."""
+        return tuple(round(float(value), 4) for value in -self.twice * self.frequency)
+
+    def __call__(self, pairs: Pairs) -> Floats:
+        """Return the fused distributions (N, 7) of N pairs."""
+        judged = dict(zip(MEASURES, pairs, strict=True))
+        exponents = {
+            name: self.weights[name] * reliability(self.reliability[name], _known(one, self.reliability[name].typical))
+            for name, one in judged.items()
+        }
+        return rules.log_linear(
+            {name: one.probabilities for name, one in judged.items()}, exponents, -self.twice * self.frequency
+        )
+
+
+@dataclass(frozen=True)
 class Fitted:
     """All that the manifest needs to fuse: `fusion_weights` and `fusion`."""
 
@@ -52,12 +82,15 @@ class Fitted:
         return Fusion("log-linear", self.weights, self.fit)
 
 
-def mixed_pairs(side: Side, count: int, *, seed: int) -> Pairs:
-    """Return `count` pairs of the same emotion, or fewer: only those that are seen and heard at all."""
+def mixed_pairs(side: Side, equally: int = EQUALLY_FREQUENT, *, seed: int) -> Pairs:
+    """Return `PAIRS` pairs of the same emotion, or fewer: only those that are seen and heard at all.
+
+    In `equally` of them emotions are equally frequent, in the others as frequent as among the faces.
+    """
     rng = np.random.default_rng(seed)
     labels = side.faces[CLEAN].labels, side.voices[CLEAN].labels
-    halves = [draw(*labels, count // 2, rng) for draw in (draw_places, draw_frequent_places)]
-    faces, voices = (np.concatenate(places) for places in zip(*halves, strict=True))
+    parts = draw_places(*labels, equally, rng), draw_frequent_places(*labels, PAIRS - equally, rng)
+    faces, voices = (np.concatenate(places) for places in zip(*parts, strict=True))
     face = _mixed(side.faces, faces, (CLEAN, CLEAN, *FACES), rng)
     voice = _mixed(side.voices, voices, (CLEAN, CLEAN, *VOICES), rng)
     heard = np.flatnonzero(voice.measures["voiced_share"] >= VOICED_SHARE_MIN)
@@ -80,69 +113,60 @@ def _mixed(
 
 def fit_fusion(calibration: Side) -> Fitted:
     """Return everything that the rules need, fitted by the likelihood of the true emotions; seeded."""
-    pairs = mixed_pairs(calibration, PAIRS, seed=SEED)
+    pairs = mixed_pairs(calibration, seed=SEED)
+    pooling = fit_pooling(calibration, pairs)
     truth = pairs[0].labels
-    both = {"face": pairs[0].probabilities, "speech": pairs[1].probabilities}
-    clean = {"face": calibration.faces[CLEAN], "speech": calibration.voices[CLEAN]}
-    typical = {name: _typical(judged) for name, judged in clean.items()}
-    measures = {
-        name: {key: _known(values, typical[name][key]) for key, values in judged.measures.items()}
-        for name, judged in zip(("face", "speech"), pairs, strict=True)
-    }
-    frequency = np.log(1 + np.bincount(clean["face"].labels, minlength=len(EMOTIONS)))
-    weights, reliability, offset = _fit_log_linear(both, measures, typical, frequency - frequency.mean(), truth)
+    both = {name: one.probabilities for name, one in zip(MEASURES, pairs, strict=True)}
+    typical = {name: linear.typical for name, linear in pooling.reliability.items()}
+    measures = {name: _known(one, typical[name]) for name, one in zip(MEASURES, pairs, strict=True)}
     fit = Fit(
         seed=SEED,
         pairs=len(truth),
-        reliability=reliability,
+        reliability=_rounded(pooling.reliability),
         average=_fit_average(both, truth),
         attention=_fit_attention(both, measures, typical, truth),
         early=_fit_early(both, truth),
-        offset=offset,
+        offset=pooling.offset,
     )
-    return Fitted(weights, fit)
+    return Fitted({name: round(weight, 3) for name, weight in pooling.weights.items()}, fit)
+
+
+def fit_pooling(calibration: Side, pairs: Pairs, *, discounting: bool = True) -> Pooling:
+    """Return log-linear pooling as `pairs` of `calibration` have it; without `discounting` c is 0.
+
+    Better measures never make a modality less reliable: slopes are not below 0.
+    """
+    clean = dict(zip(MEASURES, (calibration.faces[CLEAN], calibration.voices[CLEAN]), strict=True))
+    typical = {name: _typical(judged) for name, judged in clean.items()}
+    frequency = np.log(1 + np.bincount(clean["face"].labels, minlength=len(EMOTIONS)))
+    frequency -= frequency.mean()
+    count = {name: 2 + len(keys) for name, keys in MEASURES.items()}  # logarithm of the weight, bias, slopes
+    start = np.concatenate([*([0.0, 2.0, *[0.0] * len(keys)] for keys in MEASURES.values()), [0.0]])
+    bounds = [bound for keys in MEASURES.values() for bound in [(-3.0, 1.5), (-8.0, 8.0), *[(0.0, 16.0)] * len(keys)]]
+    bounds.append(TWICE if discounting else (0.0, 0.0))
+
+    def unpack(values: Floats) -> Pooling:
+        *each, twice = np.split(values, np.cumsum(list(count.values())))
+        parts = dict(zip(MEASURES, each, strict=True))
+        weights = {name: float(np.exp(part[0])) for name, part in parts.items()}
+        linear = {name: _linear(part[1:], MEASURES[name], typical[name]) for name, part in parts.items()}
+        return Pooling(weights, linear, float(twice[0]), frequency)
+
+    return unpack(_most_likely(lambda values: unpack(values)(pairs), start, pairs[0].labels, bounds))
 
 
 def _typical(judged: Measured) -> dict[str, float]:
     return {name: round(float(np.nanmedian(values)), 3) for name, values in judged.measures.items()}
 
 
-def _known(values: Floats, typical: float) -> Floats:
-    return np.where(np.isnan(values), typical, values)
+def _known(judged: Measured, typical: dict[str, float]) -> dict[str, Floats]:
+    """Return the measures, (N,) each, with what is typical in place of what could not be measured."""
+    return {name: np.where(np.isnan(values), typical[name], values) for name, values in judged.measures.items()}
 
 
 Both = dict[str, NDArray[np.float32]]
 Seen = dict[str, dict[str, Floats]]
 Typical = dict[str, dict[str, float]]
-
-
-def _fit_log_linear(
-    both: Both, measures: Seen, typical: Typical, frequency: Floats, truth: NDArray[np.int64]
-) -> tuple[dict[str, float], dict[str, Linear], tuple[float, ...]]:
-    """Return the weights and, by modality, the linear function of the reliability; then the offset of `Fit`.
-
-    Better measures never make a modality less reliable: slopes are not below 0. `frequency`: log π, less its mean.
-    """
-    count = {name: 2 + len(MEASURES[name]) for name in both}  # logarithm of the weight, bias, slopes
-    start = np.concatenate([*([0.0, 2.0, *[0.0] * len(MEASURES[name])] for name in both), [0.0]])
-    bounds = [bound for name in both for bound in [(-3.0, 1.5), (-8.0, 8.0), *[(0.0, 16.0)] * len(MEASURES[name])]]
-    bounds.append(TWICE)
-
-    def unpack(values: Floats) -> tuple[dict[str, float], dict[str, Linear], Floats]:
-        *each, twice = np.split(values, np.cumsum(list(count.values())))
-        parts = dict(zip(both, each, strict=True))
-        weights = {name: float(np.exp(part[0])) for name, part in parts.items()}
-        linear = {name: _linear(part[1:], MEASURES[name], typical[name]) for name, part in parts.items()}
-        return weights, linear, -twice[0] * frequency
-
-    def pooled(values: Floats) -> Floats:
-        weights, linear, offset = unpack(values)
-        exponents = {name: weights[name] * reliability(linear[name], measures[name]) for name in both}
-        return rules.log_linear(both, exponents, offset)
-
-    weights, linear, offset = unpack(_most_likely(pooled, start, truth, bounds))
-    rounded = {name: round(weight, 3) for name, weight in weights.items()}
-    return rounded, _rounded(linear), tuple(round(float(value), 4) for value in offset)
 
 
 def _fit_average(both: Both, truth: NDArray[np.int64]) -> dict[str, float]:

@@ -91,7 +91,7 @@ def test_fit_counts_frequencies_once():
     np.testing.assert_allclose(plain, 0.0, atol=1e-4)
 
 
-def test_half_of_the_pairs_are_as_frequent_as_among_the_faces():
+def test_places_are_as_frequent_as_among_the_faces():
     labels = np.repeat(np.arange(7), COUNTS)
     rng = np.random.default_rng(0)
     faces, voices = draw_frequent_places(labels, np.arange(6), 1200, rng)

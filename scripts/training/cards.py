@@ -10,6 +10,7 @@ from typing import Any
 from edge.perception.manifest import Gate, Manifest, ModelEntry, Output
 from training import card_texts
 from training.measure import HeadFigures
+from training.rules_fit import EQUALLY_FREQUENT, PAIRS
 from training.runs import usual_rate
 
 MADE_BY = "## Made by"
@@ -139,9 +140,10 @@ def _fusion_line(manifest: Manifest) -> str:
     of = "" if manifest.fusion is None else f" on {manifest.fusion.pairs} pairs (seed {manifest.fusion.seed})"
     return (
         f"{FUSION} {weights}, times the reliabilities that the manifest's parameters give; fitted{of} of a calibration "
-        "face and a calibration voice of the same emotion, half of each made worse, emotions in one pair of five "
-        "equally often and in four as often as among the faces. The gate of both modalities uses "
-        "only pairs in which no face and no voice occurs twice, as they are, and is no laxer than that of a face."
+        "face and a calibration voice of the same emotion, half of each made worse, emotions in "
+        f"{EQUALLY_FREQUENT / PAIRS:.0%} of the pairs equally often, in the others as often as among the faces. The "
+        "gate of both modalities uses only pairs in which no face and no voice occurs twice, as they are, and is no "
+        "laxer than that of a face."
     )
 
 

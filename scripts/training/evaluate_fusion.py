@@ -46,7 +46,7 @@ class Case:
 
 def main(arguments: Sequence[str]) -> str:
     """Measure; return what is to be printed."""
-    options = report.parse("fusion", DESCRIPTION, arguments)
+    options = report.parse("fusion", DESCRIPTION, arguments, clips=True)
     rows = measure(shipped_side("edge", options.data, "held-back"))
     clips = clip_figures(options.data, options.yunet)
     detector = real_clips.detector_name(options.yunet)

@@ -45,7 +45,7 @@ Then what the gate should judge: of the windows that it would keep on the device
 
 def main(arguments: Sequence[str]) -> str:
     """Measure; return what is to be printed."""
-    options = report.parse("temporal", DESCRIPTION, arguments)
+    options = report.parse("temporal", DESCRIPTION, arguments, clips=True)
     manifest = load_manifest(FOLDERS["edge"])
     side = shipped_side("edge", options.data, "held-back")
     walks = simulate(side, shipped_fusion(), SEQUENCES, seed=SEED)

@@ -289,8 +289,11 @@ def _made(job: Job, task: Task, before: Path) -> Made:
             card = (before / f"MODEL_CARD_{task.upper()}.md").read_text()
         except (ModelError, OSError) as error:
             raise TrainingError(f"--join {task}: no {task} model ships in {before}: {error}") from error
-        words = card.partition(MADE_BY)[2].partition("\n## ")[0]
-        notes.append(f"Of what shipped as {version}, the card said: {words.strip()}")
+        words = card.partition(MADE_BY)[2].partition("\n## ")[0].strip()
+        first, _, earlier = words.partition("\n\n")
+        # Exported twice without a run it is the same model: what the card told of its making is told once.
+        same = not runs and first.startswith("`scripts/train export")
+        notes.append(earlier if same else f"Of what shipped as {version}, the card said: {words}")
     return Made(tuple(runs), "\n\n".join(notes), joined=task in job.join)
 
 

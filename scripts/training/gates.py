@@ -21,13 +21,16 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from edge.perception.manifest import Gate, GatePoint
+from edge.perception.manifest import ONE_ERROR, Gate, GatePoint
 
 ALPHA = 0.10
 CONFIDENCE = 0.95
 
 GRID = tuple(round(float(1 / (1 + np.exp(-log_odds))), 4) for log_odds in np.arange(7.6, -1.7, -0.2))
 """From 0.9995 to 0.168, even in log-odds: where a model is sure, small steps matter."""
+
+ROUNDING = 1e-9
+"""How much further than its limit an alpha is tried, so that rounding does not decide."""
 
 
 def upper_bound(errors: float, kept: float, confidence: float = CONFIDENCE) -> float:
@@ -100,17 +103,18 @@ def chosen_for(gate: Gate, alpha: float) -> Gate:
 
 
 def no_laxer_than(gate: Gate, other: Gate) -> Gate:
-    """Return `gate` with bounds at least those of `other` at the same confidence, and the threshold that this leaves.
+    """Return `gate` held back so that at no alpha its threshold is below that of `other`.
 
-    Where the other rests on fewer examples its bound says little, and `gate` keeps its own.
+    Bounds are raised to the least alpha at which `other` would keep answers of that confidence, so that who reads the
+    curve for another alpha is held back as well.
     """
-    bounds = {point.threshold: (point.bound, point.kept / other.design_effect) for point in other.curve}
-    all_kept = other.curve[-1].bound, other.n / other.design_effect
+    alphas = {point.bound for point in other.curve}
+    alphas |= {ONE_ERROR * other.design_effect / point.kept * (1 + ROUNDING) for point in other.curve if point.kept}
+    chosen = [(alpha, other.point(alpha)) for alpha in sorted(alphas)]
     curve = []
     for point in gate.curve:
-        bound, kept = bounds.get(point.threshold, all_kept)
-        counts = kept >= point.kept / gate.design_effect
-        curve.append(replace(point, bound=max(point.bound, bound) if counts else point.bound))
+        keeps = (alpha for alpha, at in chosen if at is not None and at.threshold <= point.threshold)
+        curve.append(replace(point, bound=max(point.bound, round(next(keeps, 1.0), 6))))
     return chosen_for(replace(gate, curve=tuple(curve)), gate.alpha)
 
 

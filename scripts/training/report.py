@@ -1,4 +1,4 @@
-"""Writing tables into docs/results.md, and the options that `scripts/evaluate fusion`, `temporal` and `looks` share."""
+"""Writing tables into docs/results.md, and the options that the pages of `scripts/evaluate` share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 """`markdown` or `plain`: a head and rows to a table."""
 
 
-def parse(task: str, description: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options; `data` is a folder that exists. Raises TrainingError if it does not."""
+def parse(task: str, description: str, arguments: Sequence[str], *, clips: bool = False) -> argparse.Namespace:
+    """Return the options; `data` is a folder that exists. Raises TrainingError if it does not.
+
+    With `clips` there is also `yunet`, the detector for whoever plays them.
+    """
     parser = argparse.ArgumentParser(
         prog=f"scripts/evaluate {task}",
         description=description,
@@ -26,7 +29,8 @@ def parse(task: str, description: str, arguments: Sequence[str]) -> argparse.Nam
         allow_abbrev=False,
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of face/, speech/, ... ($MIEN_DATA_DIR)")
-    parser.add_argument("--yunet", type=Path, metavar="FILE", help="YuNet's weights for the clips; else as fetched")
+    if clips:
+        parser.add_argument("--yunet", type=Path, metavar="FILE", help="YuNet's weights for the clips; else as fetched")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
     parser.add_argument("--docs", action="store_true", help="also write the tables into docs/results.md")
     options = parser.parse_args(arguments)

@@ -40,8 +40,8 @@ SEED = 0
 class SpeechSet:
     """N examples as the models eat them."""
 
-    inputs: NDArray[np.float16]
-    """(N, 186, 64), in [-4, 4]."""
+    inputs: NDArray[np.floating]
+    """(N, 186, 64), in [-4, 4]; cached copies are float16."""
     emotions: NDArray[np.int64]
     """(N,) index into SPEECH_EMOTIONS."""
     weights: NDArray[np.float32]
@@ -93,8 +93,11 @@ def speech_inputs(examples: SpeechSet) -> NDArray[np.float32]:
 
 
 def plain_set(clips: Sequence[Clip]) -> SpeechSet:
-    """Return the unchanged clips, each as one padded or cut window: how validation and calibration see them."""
-    inputs = np.stack([features.speech_features(clip.pcm) for clip in clips]).astype(np.float16)
+    """Return the unchanged clips, each as one padded or cut window: how validation and calibration see them.
+
+    Exactly as a device makes them: rounded to float16, as the cached copies are, they cross an int8 step now and then.
+    """
+    inputs = np.stack([features.speech_features(clip.pcm) for clip in clips])
     return SpeechSet(inputs, np.array([clip.emotion for clip in clips]), np.ones(len(clips), dtype=np.float32))
 
 

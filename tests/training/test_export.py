@@ -1,5 +1,6 @@
 """What is exported: models that were trained here, and what ships beside them; never half of it."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_what_is_joined_says_how_both_were_made(tmp_path):
     made = _made(together, "face", SHIPPED)
     assert made.runs == ()  # there is no run: what ships is exported anew
     assert "`scripts/train face --arch full" in made.note
+
+
+def test_the_same_model_measured_again_is_told_of_once(tmp_path):
+    by = "`scripts/train export --arch edge --join speech`, which wrote this page."
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    shutil.copy(SHIPPED.parents[1] / "models_tflite" / "manifest.json", shipped)
+    (shipped / "MODEL_CARD_SPEECH.md").write_text(f"# Model card\n\n## Made by\n\n{by}\n\nIt was.\n")
+    assert _made(replace(job(tmp_path), join=["speech"]), "speech", shipped).note == "It was."
 
 
 def test_nothing_that_ships_cannot_be_joined(tmp_path):

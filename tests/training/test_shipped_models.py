@@ -66,6 +66,15 @@ def test_manifest_has_a_gate_per_set_of_modalities(arch):
         assert (gate.threshold is None) == (gate.coverage == 0)
 
 
+@each_arch
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
+def test_face_and_voice_together_are_asked_no_less_confidence_than_a_face(arch, alpha):
+    face, _, both = load_manifest(FOLDERS[arch]).gates
+    alone, together = face.point(alpha), both.point(alpha)
+    assert alone is not None
+    assert together is None or together.threshold >= alone.threshold
+
+
 @each_model
 def test_card_states_the_file_it_is_about(arch, task):
     _, entry = entry_of(arch, task)
